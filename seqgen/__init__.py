@@ -1,0 +1,11 @@
+"""Recurrent sequence models and generative models as pure functions of arrays.
+
+Shapes live in names. The letters mean the same thing in every file:
+
+    B batch    T time          E input features    D hidden units
+    G gate pre-activations (num_gates * D)         V vocabulary
+    N chunks   C steps in a chunk                  Z latent    K samples    L lanes
+
+Imports run one way: cells, recurrence, layers, models, metrics, decoding, objectives, datasets,
+config, optimizer, plan, step, checkpoint, then the verbs.
+"""
