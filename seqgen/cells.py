@@ -1,0 +1,249 @@
+"""One time step of a recurrent network: the arithmetic of the gates and nothing else.
+
+The two matrix products of a step, x_t W_x + b and h_{t-1} W_h, are linear and the same for every
+cell, so they belong to `recurrence.py`, which hoists, chunks and differentiates them for all cells
+at once. A cell is elementwise in its units, and so is its derivative.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from seqgen.errors import UsageError, unknown
+
+Carry = tuple[jax.Array, ...]
+
+
+class Cell(NamedTuple):
+    """A recurrent cell as pure functions of arrays with any leading axes.
+
+    Attributes:
+      num_gates: gate pre-activations per unit; G = num_gates * D.
+      num_states: arrays in the carry, each [..., D]. The last one is the hidden state h.
+      step: (x_gates, h_gates, carry) -> next carry. h_gates is None where `affine` is set.
+      linearize: (x_gates, h_gates, carry, next carry) -> the step's local derivatives.
+      pull: (local derivatives, cotangent of the next carry) -> cotangents of (x_gates, h_gates,
+        carry). These two split the reverse derivative of a step into what needs no recurrence,
+        done for a whole chunk of time at once, and the few multiplications that do. A cell that
+        has neither is differentiated by autodiff.
+      affine: x_gates -> (a, b), for a cell without a recurrent product: h_t = a * h_{t-1} + b.
+      additive: whether the step reads only x_gates + h_gates. If not, the recurrent product has
+        a bias of its own, b_h_G.
+      gates: the gates' names in the order of G, for initialisation and pictures.
+    """
+
+    num_gates: int
+    num_states: int
+    step: Callable[[jax.Array, jax.Array | None, Carry], Carry]
+    linearize: Callable[[jax.Array, jax.Array | None, Carry, Carry], Any] | None = None
+    pull: Callable[[Any, Carry], tuple[jax.Array, jax.Array | None, Carry]] | None = None
+    affine: Callable[[jax.Array], tuple[jax.Array, jax.Array]] | None = None
+    additive: bool = False
+    gates: tuple[str, ...] = ()
+
+
+def elementwise(step: Callable, num_gates: int, num_states: int, **facts) -> Cell:
+    """A cell from its step alone, for a step that is elementwise in its units.
+
+    The Jacobian of such a step is a diagonal for each pair of (state, gate), so pulling back ones
+    yields all of it.
+
+    Args:
+      step: (x_gates [..., G], h_gates [..., G], carry of [..., D]) -> next carry.
+      num_gates: gate pre-activations per unit.
+      num_states: arrays in the carry.
+      **facts: the other attributes of Cell (affine, additive, gates).
+
+    Raises:
+      UsageError: the step mixes units or rows (as layer normalisation does): its derivative is not
+        diagonal. Make it a plain `Cell(num_gates, num_states, step)`, which autodiff handles.
+    """
+
+    def linearize(x_gates, h_gates, carry, next_carry):
+        _, pullback = jax.vjp(step, x_gates, h_gates, carry)
+        return [
+            pullback(tuple(jnp.full_like(s, float(i == j)) for i, s in enumerate(next_carry)))
+            for j in range(num_states)
+        ]
+
+    def pull(rows, d_carry):
+        wide = [jnp.concatenate([d] * num_gates, axis=-1) for d in d_carry]
+
+        def weighted(cotangents, partials):
+            return sum(d * partial for d, partial in zip(cotangents, partials, strict=True))
+
+        d_x, d_h = (
+            None if rows[0][k] is None else weighted(wide, [row[k] for row in rows]) for k in (0, 1)
+        )
+        d_previous = (weighted(d_carry, [row[2][s] for row in rows]) for s in range(num_states))
+        return d_x, d_h, tuple(d_previous)
+
+    cell = Cell(num_gates, num_states, step, linearize, pull, **facts)
+    _check_elementwise(cell)
+    return cell
+
+
+def _check_elementwise(cell: Cell) -> None:
+    """Raises UsageError if a change of one unit of one row reaches any other unit or row."""
+    rows, units = 3, 4
+
+    def outputs(values):
+        x_gates, h_gates, carry = values
+        gates = [x_gates.reshape(rows, -1), h_gates.reshape(rows, -1)]
+        if cell.affine is not None:
+            gates[1] = None
+        return cell.step(*gates, tuple(carry))
+
+    with jax.ensure_compile_time_eval():
+        for key in jax.random.split(jax.random.key(0), 3):
+            keys = jax.random.split(key, 3)
+            shapes = [(rows, cell.num_gates, units)] * 2 + [(cell.num_states, rows, units)]
+            values = [jax.random.normal(k, s) for k, s in zip(keys, shapes, strict=True)]
+            changed = [v.at[0, :, 0].add(1.0) for v in values[:2]] + [values[2].at[:, 0, 0].add(1)]
+            for before, after in zip(outputs(values), outputs(changed), strict=True):
+                if bool(jnp.any((before != after).at[0, 0].set(False))):
+                    raise UsageError(
+                        "this step mixes units or rows, so it is not elementwise; give it to Cell "
+                        "without linearize and pull, and autodiff differentiates it"
+                    )
+
+
+def sigmoid(x: jax.Array) -> jax.Array:
+    """The logistic function by tanh, which XLA vectorises better than exp and a division."""
+    return 0.5 * jnp.tanh(0.5 * x) + 0.5
+
+
+@cache
+def rnn(activation: str = "tanh") -> Cell:
+    """h_t = f(x_t W_x + h_{t-1} W_h + b): Elman 1990, "Finding structure in time".
+
+    With f = relu and W_h = I this is the IRNN of Le, Jaitly and Hinton 2015.
+
+    Args:
+      activation: f, the name of an elementwise function of `jax.nn` or `jax.numpy`.
+    """
+    function = _activation(activation)
+
+    def step(x_gates, h_gates, carry):
+        del carry
+        return (function(x_gates + h_gates),)
+
+    return elementwise(step, num_gates=1, num_states=1, additive=True, gates=("candidate",))
+
+
+def _activation(name: str) -> Callable[[jax.Array], jax.Array]:
+    function = getattr(jax.nn, name, None) or getattr(jnp, name, None)
+    if not callable(function):
+        usual = "celu elu gelu identity leaky_relu relu selu sigmoid silu sin soft_sign softplus"
+        raise unknown("activation", name, [*usual.split(), "tanh"])
+    return function
+
+
+@cache
+def lstm() -> Cell:
+    """Store, forget, update, output: Hochreiter and Schmidhuber 1997, Gers et al. 2000 (forget).
+
+        c_t = forget * c_{t-1} + store * candidate        (the update of the cell state)
+        h_t = output * tanh(c_t)
+
+    The gates store, forget and output are sigmoids, the candidate a tanh, of x_t W_x + h_{t-1} W_h
+    + b. Carry: (c, h).
+    """
+
+    def activations(x_gates, h_gates):
+        store, forget, candidate, output = jnp.split(x_gates + h_gates, 4, axis=-1)
+        return sigmoid(store), sigmoid(forget), jnp.tanh(candidate), sigmoid(output)
+
+    def step(x_gates, h_gates, carry):
+        store, forget, candidate, output = activations(x_gates, h_gates)
+        update = forget * carry[0] + store * candidate
+        return update, output * jnp.tanh(update)
+
+    def linearize(x_gates, h_gates, carry, next_carry):
+        store, forget, candidate, output = activations(x_gates, h_gates)
+        squashed = jnp.tanh(next_carry[0])
+        by_update = (
+            candidate * store * (1 - store),
+            carry[0] * forget * (1 - forget),
+            store * (1 - candidate**2),
+        )
+        return by_update, squashed * output * (1 - output), output * (1 - squashed**2), forget
+
+    def pull(local, d_carry):
+        by_update, by_output, through, forget = local
+        d_update, d_h = d_carry
+        d_update = d_update + d_h * through
+        d_gates = jnp.concatenate([*(d_update * p for p in by_update), d_h * by_output], axis=-1)
+        return d_gates, d_gates, (d_update * forget, jnp.zeros_like(d_h))
+
+    names = ("store", "forget", "candidate", "output")
+    return Cell(4, 2, step, linearize, pull, additive=True, gates=names)
+
+
+@cache
+def gru() -> Cell:
+    """The gated recurrent unit of Cho et al. 2014, reset after the product (as in cuDNN).
+
+        candidate = tanh(x_candidate + reset * h_candidate)
+        h_t = (1 - update) * candidate + update * h_{t-1}
+
+    Resetting h_{t-1} W_h + b_h instead of h_{t-1} leaves the product linear in h, so that all three
+    gates are one product; b_h is inside the reset and cannot be merged with b.
+    """
+
+    def step(x_gates, h_gates, carry):
+        x_reset, x_update, x_candidate = jnp.split(x_gates, 3, axis=-1)
+        h_reset, h_update, h_candidate = jnp.split(h_gates, 3, axis=-1)
+        update = sigmoid(x_update + h_update)
+        candidate = jnp.tanh(x_candidate + sigmoid(x_reset + h_reset) * h_candidate)
+        return (candidate + update * (carry[0] - candidate),)
+
+    return elementwise(step, num_gates=3, num_states=1, gates=("reset", "update", "candidate"))
+
+
+@cache
+def min_gru() -> Cell:
+    """The minimal gated unit of Feng et al. 2024, "Were RNNs all we needed?".
+
+        h_t = (1 - store) * h_{t-1} + store * candidate
+
+    Its gates read x_t alone, so there is no recurrent product and an associative scan can evaluate
+    it. The candidate is linear and real-valued: the paper's log-space form needs h_0 > 0, this one
+    is right for any h_0.
+    """
+
+    def affine(x_gates):
+        store, candidate = jnp.split(x_gates, 2, axis=-1)
+        store = sigmoid(store)
+        return 1 - store, store * candidate
+
+    def step(x_gates, h_gates, carry):
+        del h_gates
+        a, b = affine(x_gates)
+        return (a * carry[0] + b,)
+
+    return elementwise(
+        step, num_gates=2, num_states=1, affine=affine, additive=True, gates=("store", "candidate")
+    )
+
+
+_FACTORIES = {"gru": gru, "lstm": lstm, "min_gru": min_gru, "rnn": rnn}
+
+
+def names() -> tuple[str, ...]:
+    """The names that `named` knows."""
+    return tuple(_FACTORIES)
+
+
+def named(name: str, activation: str = "tanh") -> Cell:
+    """The cell of that name; `activation` is that of "rnn", the others have none to choose.
+
+    Raises:
+      UsageError: no such cell or activation.
+    """
+    if name not in _FACTORIES:
+        raise unknown("cell", name, names())
+    return rnn(activation) if name == "rnn" else _FACTORIES[name]()

@@ -1,0 +1,211 @@
+"""Flax modules made of cells: stacks of recurrent layers, in one direction or both.
+
+A layer declares its parameters and calls the pure `recurrence.unroll`; models are built from it.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from seqgen import cells, recurrence
+from seqgen.errors import UsageError, unknown
+
+
+@dataclass(frozen=True)
+class RecurrentOptions:
+    """A stack of recurrent layers."""
+
+    cell: str = "lstm"  # rnn, lstm, gru, min_gru
+    activation: str = "tanh"  # of "rnn": any elementwise function of jax.nn or jax.numpy
+    hidden_size: int = 128  # units per layer and direction
+    num_layers: int = 1
+    recurrent_init: str = "orthogonal"  # of each gate: orthogonal, identity, glorot, normal
+    recurrent_scale: float = 1.0  # factor on it
+    forget_bias: float = 1.0  # initial bias of a gate named forget
+    chrono_max: int | None = None  # longest dependency, in steps, for chrono initialisation
+    residual: bool = False  # add a layer's input to its output where the widths agree
+    bidirectional: bool = False  # a second walk from the last step; its outputs are appended
+    normalize: bool = False  # layer normalisation of the recurrent gates
+    dropout: float | None = None  # between layers: share of units zeroed, one mask for all steps
+    zoneout: float | None = None  # share of units that keep their old state in a step
+    product_dtype: str | None = None  # of the matrix products' operands, for example bfloat16
+    backward: str = "chunked"  # or autodiff: also forward mode and higher orders
+    parallel: bool = False  # associative scan, for cells without a recurrent product
+
+
+class Recurrent(nn.Module):
+    """Layers of one cell, each reading the outputs of the one below.
+
+    Random numbers come from the rng "dropout", when training with `dropout` or `zoneout`.
+    """
+
+    options: RecurrentOptions
+
+    def initial_carry(self, batch_size: int) -> Any:
+        """Zeros [B, D]: a tuple by layer of a tuple by direction of the cell's carry."""
+        o = self.options
+        one = recurrence.initial_carry(self._cell(), batch_size, o.hidden_size)
+        return (((one,) * (1 + o.bidirectional)),) * o.num_layers
+
+    @nn.compact
+    def __call__(
+        self,
+        x_BTE: jax.Array,
+        carry: Any = None,
+        *,
+        length_B: jax.Array | None = None,
+        reset_BT: jax.Array | None = None,
+        train: bool = False,
+    ) -> tuple[Any, jax.Array]:
+        """Runs the stack over a batch of sequences; T = 1 is one step of decoding.
+
+        Args:
+          x_BTE: inputs.
+          carry: where the rows start, as from `initial_carry` or an earlier call; None is zeros.
+          length_B: real steps in each row. Padding yields zeros and has no influence.
+          reset_BT: True where a row starts a new sequence: no state crosses that boundary.
+          train: draw dropout and zoneout; if not, zoneout takes its expectation.
+
+        Returns:
+          The last carry, and h_BTD: [B, T, 2 D] if bidirectional.
+        """
+        o = self.options
+        carry = self.initial_carry(x_BTE.shape[0]) if carry is None else carry
+        last = []
+        for layer in range(o.num_layers):
+            if layer > 0 and train and o.dropout is not None:
+                x_BTE = dropout(x_BTE, o.dropout, self.make_rng("dropout"), shared_axes=(1,))
+            ends, outputs = [], []
+            for reverse, start in zip((False, True), carry[layer], strict=False):
+                name = f"layer_{layer}_reverse" if reverse else f"layer_{layer}"
+                walk = _Direction(o, reverse, name=name)
+                end, h_BTD = walk(x_BTE, start, length_B, reset_BT, train)
+                ends.append(end)
+                outputs.append(h_BTD)
+            h_BTD = jnp.concatenate(outputs, axis=-1) if o.bidirectional else outputs[0]
+            if o.residual and h_BTD.shape == x_BTE.shape:
+                h_BTD += x_BTE if length_B is None else jnp.where(_real(length_B, x_BTE), x_BTE, 0)
+            x_BTE = h_BTD
+            last.append(tuple(ends))
+        return tuple(last), x_BTE
+
+    def _cell(self) -> cells.Cell:
+        return cells.named(self.options.cell, self.options.activation)
+
+
+class _Direction(nn.Module):
+    """The parameters of one walk in one direction."""
+
+    options: RecurrentOptions
+    reverse: bool
+
+    @nn.compact
+    def __call__(self, x_BTE, carry, length_B, reset_BT, train):
+        o = self.options
+        cell = cells.named(o.cell, o.activation)
+        units, width = o.hidden_size, cell.num_gates * o.hidden_size
+        params = {
+            "w_x_EG": self.param(
+                "w_x_EG", nn.initializers.lecun_normal(), (x_BTE.shape[-1], width)
+            ),
+            "b_G": self.param("b_G", lambda key: _initial_bias(key, o, cell)),
+        }
+        if cell.affine is None:
+            init = lambda key: _initial_recurrent(key, o, cell)  # noqa: E731
+            params["w_h_DG"] = self.param("w_h_DG", init)
+            if not cell.additive:
+                params["b_h_G"] = self.param("b_h_G", nn.initializers.zeros, (width,))
+        if self.reverse and reset_BT is not None:
+            # walking back, the boundary is passed after the new sequence's first step
+            reset_BT = jnp.pad(reset_BT[:, 1:], ((0, 0), (0, 1)))
+        return recurrence.unroll(
+            cell,
+            params,
+            x_BTE,
+            carry,
+            length_B=length_B,
+            hold=self._zoneout((*x_BTE.shape[:2], units), train),
+            reset=reset_BT,
+            normalize=self._normalize(cell, width),
+            reverse=self.reverse,
+            backward=o.backward,
+            parallel=o.parallel,
+            product_dtype=o.product_dtype,
+        )
+
+    def _zoneout(self, shape, train):
+        """Which units keep their state (Krueger et al. 2017): drawn, or how much they keep."""
+        rate = self.options.zoneout
+        if rate is None:
+            return None
+        if train:
+            return jax.random.bernoulli(self.make_rng("dropout"), rate, shape)
+        return jnp.full((*shape[:2], 1), rate)
+
+    def _normalize(self, cell, width):
+        """Layer normalisation of h W_h over the gates of an example, Ba, Kiros and Hinton 2016."""
+        if not self.options.normalize:
+            return None
+        if cell.affine is not None:
+            raise UsageError(f"{self.options.cell} has no recurrent gates to normalize")
+        scale_G = self.param("scale_G", nn.initializers.ones, (width,))
+
+        def normalize(gates_BG):
+            centred = gates_BG - gates_BG.mean(-1, keepdims=True)
+            variance = jnp.square(centred).mean(-1, keepdims=True)
+            return centred * jax.lax.rsqrt(variance + 1e-5) * scale_G[None]
+
+        return normalize
+
+
+def dropout(x: jax.Array, rate: float, key: jax.Array, shared_axes: tuple[int, ...] = ()):
+    """Zeroes a share of the elements and scales up the rest; one mask along the shared axes.
+
+    Sharing the time axis is the variational dropout of Gal and Ghahramani 2016. `rate` may be
+    traced, which Flax's own Dropout does not allow.
+    """
+    shape = [1 if axis in shared_axes else size for axis, size in enumerate(x.shape)]
+    keep = jax.random.bernoulli(key, 1 - rate, shape)
+    return jnp.where(keep, x / (1 - rate), 0)
+
+
+def _real(length_B, x_BTE):
+    return jnp.arange(x_BTE.shape[1])[None, :, None] < length_B[:, None, None]
+
+
+def _initial_recurrent(key, options, cell):
+    """w_h_DG: each gate's own square matrix, of spectral radius about `recurrent_scale`."""
+    units, scale = options.hidden_size, options.recurrent_scale
+    inits = {
+        "orthogonal": nn.initializers.orthogonal(),
+        "identity": lambda key, shape: jnp.eye(*shape),
+        "glorot": nn.initializers.glorot_uniform(),
+        "normal": nn.initializers.normal(1 / math.sqrt(units)),
+    }
+    if options.recurrent_init not in inits:
+        raise unknown("recurrent_init", options.recurrent_init, inits)
+    init = inits[options.recurrent_init]
+    keys = jax.random.split(key, cell.num_gates)
+    return scale * jnp.concatenate([init(k, (units, units)) for k in keys], axis=-1)
+
+
+def _initial_bias(key, options, cell):
+    """b_G: zeros; a forget gate's own bias; or chrono initialisation, Tallec and Ollivier 2018.
+
+    Chrono draws how long each unit remembers, up to `chrono_max` steps: with u uniform in
+    [1, chrono_max - 1], gates that keep the old state (forget, GRU's update) start at log u, those
+    that admit the new one at -log u.
+    """
+    zeros = jnp.zeros(options.hidden_size)
+    if options.chrono_max is None:
+        initial = {"forget": zeros + options.forget_bias}
+    elif not {"forget", "update", "store"} & set(cell.gates):
+        raise UsageError(f"chrono_max needs gates that keep or store; {options.cell} has none")
+    else:
+        u = jax.random.uniform(key, zeros.shape, minval=1.0, maxval=options.chrono_max - 1.0)
+        initial = {"forget": jnp.log(u), "update": jnp.log(u), "store": -jnp.log(u)}
+    return jnp.concatenate([initial.get(gate, zeros) for gate in cell.gates])
