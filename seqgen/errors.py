@@ -10,6 +10,10 @@ class UsageError(Exception):
     """Bad input. `launch.py` prints its sentence and exits with code 2."""
 
 
+class Failure(Exception):
+    """The run can't go on, for a reason that one sentence explains. Exit code 1."""
+
+
 def unknown(kind: str, name: str, choices: Iterable[str]) -> UsageError:
     """The error for a name that is not among the choices, with the nearest one if any is near."""
     choices = sorted(choices)

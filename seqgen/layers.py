@@ -4,6 +4,7 @@ A layer declares its parameters and calls the pure `recurrence.unroll`; models a
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,27 @@ class RecurrentOptions:
     product_dtype: str | None = None  # of the matrix products' operands, for example bfloat16
     backward: str = "chunked"  # or autodiff: also forward mode and higher orders
     parallel: bool = False  # associative scan, for cells without a recurrent product
+
+    def problems(self) -> Iterator[str]:
+        for name in ("hidden_size", "num_layers"):
+            if getattr(self, name) < 1:
+                yield f"{name} must be at least 1, not {getattr(self, name)}"
+        for name in ("dropout", "zoneout"):
+            share = getattr(self, name)
+            if share is not None and not 0 <= share < 1:
+                yield f"{name} must be in [0, 1), not {share}"
+        try:
+            _recurrent_init(self.recurrent_init)
+            cell = cells.named(self.cell, self.activation)
+        except UsageError as error:
+            yield str(error)
+            return
+        if self.parallel and cell.affine is None:
+            yield f"parallel needs a cell without a recurrent product, not {self.cell}"
+        if self.normalize and cell.affine is not None:
+            yield f"{self.cell} has no recurrent gates to normalize"
+        if self.chrono_max is not None and self.chrono_max < 3:
+            yield f"chrono_max must be at least 3 steps, not {self.chrono_max}"
 
 
 class Recurrent(nn.Module):
@@ -180,17 +202,22 @@ def _real(length_B, x_BTE):
 def _initial_recurrent(key, options, cell):
     """w_h_DG: each gate's own square matrix, of spectral radius about `recurrent_scale`."""
     units, scale = options.hidden_size, options.recurrent_scale
+    init = _recurrent_init(options.recurrent_init)
+    keys = jax.random.split(key, cell.num_gates)
+    return scale * jnp.concatenate([init(k, (units, units)) for k in keys], axis=-1)
+
+
+def _recurrent_init(name):
+    """(key, shape) -> a square matrix. Raises UsageError for an unknown name."""
     inits = {
         "orthogonal": nn.initializers.orthogonal(),
         "identity": lambda key, shape: jnp.eye(*shape),
         "glorot": nn.initializers.glorot_uniform(),
-        "normal": nn.initializers.normal(1 / math.sqrt(units)),
+        "normal": lambda key, shape: jax.random.normal(key, shape) / math.sqrt(shape[0]),
     }
-    if options.recurrent_init not in inits:
-        raise unknown("recurrent_init", options.recurrent_init, inits)
-    init = inits[options.recurrent_init]
-    keys = jax.random.split(key, cell.num_gates)
-    return scale * jnp.concatenate([init(k, (units, units)) for k in keys], axis=-1)
+    if name not in inits:
+        raise unknown("recurrent_init", name, inits)
+    return inits[name]
 
 
 def _initial_bias(key, options, cell):

@@ -1,5 +1,7 @@
 """What depends on shapes and platform, decided in one place as pure functions of static facts."""
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -27,3 +29,45 @@ def recurrence_schedule(
     divisors = [c for c in range(usual // 2, 2 * usual + 1) if num_steps % c == 0]
     chunk = min(divisors, key=lambda c: abs(c - usual), default=usual)
     return RecurrenceSchedule(chunk, store_gates=hidden_size >= 256)
+
+
+class RunPlan(NamedTuple):
+    """How a run is laid out on the machine; stored as the run's plan.json.
+
+    Attributes:
+      platform: cpu, gpu or tpu.
+      devices: how many devices share the batch.
+      steps_per_call: train steps in one dispatch; divides every interval of the run.
+    """
+
+    platform: str
+    devices: int
+    steps_per_call: int
+
+
+# Arithmetic a device does in a second of such training, low on purpose: the plan must never make a
+# dispatch too long to interrupt.
+OPERATIONS_PER_SECOND = {"cpu": 2e10, "gpu": 5e12, "tpu": 5e12}
+# A step below this much arithmetic is quicker on one device than shared.
+WORTH_SHARING = 2e7
+LONGEST_CALL_SECONDS = 0.25
+
+
+def run_plan(
+    *, platform: str, available: int, rows: int, operations: float, intervals: Sequence[int]
+) -> RunPlan:
+    """The layout of a run.
+
+    Args:
+      platform: of the devices.
+      available: number of devices.
+      rows: rows of a batch that are computed together; the devices must divide them.
+      operations: floating-point operations of one train step.
+      intervals: numbers of steps after which the run must be back on the host.
+    """
+    sharing = available if operations >= WORTH_SHARING else 1
+    devices = max(n for n in range(1, sharing + 1) if rows % n == 0)
+    longest = LONGEST_CALL_SECONDS * OPERATIONS_PER_SECOND.get(platform, 5e12) / operations
+    common = math.gcd(*intervals)
+    steps = max((n for n in range(1, common + 1) if common % n == 0 and n <= longest), default=1)
+    return RunPlan(platform, devices, steps)

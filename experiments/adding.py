@@ -1,0 +1,23 @@
+"""The adding problem (Hochreiter & Schmidhuber 1997): the sum of two marked numbers among T.
+
+python launch.py train --config=experiments/adding.py:lstm      (rnn, irnn, lstm, gru)
+"""
+
+from ml_collections import config_dict
+
+from seqgen import config
+
+
+def get_config(arg: str | None = None) -> config_dict.ConfigDict:
+    variant = config.variant_of(arg, ("lstm", "rnn", "irnn", "gru"))
+    c = config.default(dataset="adding", model="many_to_one", objective="likelihood")
+    c.model.cell = "rnn" if variant == "irnn" else variant
+    if variant == "irnn":  # Le, Jaitly & Hinton 2015
+        c.model.activation, c.model.recurrent_init = "relu", "identity"
+    c.model.hidden_size = 100
+    c.num_steps = 4000
+    c.log_every, c.eval_every, c.checkpoint_every = 100, 1000, 1000
+    c.optimizer.rule, c.optimizer.learning_rate = "adam", 2e-3
+    c.optimizer.schedule = "cosine"
+    c.optimizer.clip_norm = 1.0
+    return c

@@ -1,0 +1,169 @@
+"""Trains, evaluates, samples, verifies and reports.  python launch.py VERB --flag=value …
+
+Parses the flags, calls one function, and turns errors into exit codes: 0 done, 1 failure, 2 bad
+input, 75 stopped by a signal after saving.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from absl import flags
+
+from seqgen import config, evaluate, generate, listing, report, train, verify
+from seqgen.decoding import Options as Decoding
+from seqgen.errors import Failure, UsageError, unknown
+from seqgen.interrupt import Interrupted
+
+DONE, FAILURE, USAGE, PREEMPTED = 0, 1, 2, 75
+
+
+def define_workdir(values: flags.FlagValues) -> None:
+    flags.DEFINE_string("workdir", None, "the run's directory", flag_values=values)
+
+
+def define_cache(values: flags.FlagValues) -> None:
+    text = "keep compiled programs in the user's cache directory"
+    flags.DEFINE_bool("compilation_cache", True, text, flag_values=values)
+
+
+def define_checkpoint(values: flags.FlagValues) -> None:
+    define_workdir(values)
+    define_cache(values)
+    flags.DEFINE_string("checkpoint", "best", "best, latest or a step", flag_values=values)
+
+
+def define_train(values: flags.FlagValues) -> None:
+    define_workdir(values)
+    define_cache(values)
+
+
+def run_train(given: flags.FlagValues) -> int:
+    train.train(given.config, Path(given.workdir), compilation_cache=given.compilation_cache)
+    return DONE
+
+
+def define_evaluate(values: flags.FlagValues) -> None:
+    define_checkpoint(values)
+    flags.DEFINE_string("split", "test", "train, valid or test", flag_values=values)
+    text = "evaluate every new checkpoint as it appears, until the run is done"
+    flags.DEFINE_bool("watch", False, text, flag_values=values)
+
+
+def run_evaluate(given: flags.FlagValues) -> int:
+    evaluate.main(
+        Path(given.workdir),
+        given.checkpoint,
+        given.split,
+        watching=given.watch,
+        compilation_cache=given.compilation_cache,
+    )
+    return DONE
+
+
+def define_generate(values: flags.FlagValues) -> None:
+    define_checkpoint(values)
+    flags.DEFINE_integer("num", 1, "number of samples", 1, flag_values=values)
+    flags.DEFINE_string("prompt", None, "what the samples continue", flag_values=values)
+    flags.DEFINE_integer("length", 500, "tokens after the prompt", flag_values=values)
+    flags.DEFINE_float("temperature", 1.0, "divides the logits; 0: greedy", flag_values=values)
+    flags.DEFINE_integer("top_k", None, "sample among the k likeliest", flag_values=values)
+    flags.DEFINE_float("top_p", None, "sample in the nucleus of this mass", flag_values=values)
+    flags.DEFINE_integer("seed", 0, "of the samples", flag_values=values)
+
+
+def run_generate(given: flags.FlagValues) -> int:
+    generate.main(
+        Path(given.workdir),
+        given.checkpoint,
+        given.num,
+        given.prompt,
+        Decoding(given.length, given.temperature, given.top_k, given.top_p),
+        given.seed,
+        compilation_cache=given.compilation_cache,
+    )
+    return DONE
+
+
+def define_verify(values: flags.FlagValues) -> None:
+    flags.DEFINE_string("file", None, "the file in question", flag_values=values)
+
+
+def run_verify(given: flags.FlagValues) -> int:
+    verdict = verify.verify(Path(given.file))
+    print(f"{verdict.finding.value}: {verdict.sentence}")
+    return FAILURE if verdict.finding is verify.Finding.ALTERED else DONE
+
+
+def run_report(given: flags.FlagValues) -> int:
+    print(report.report(Path(given.workdir)))
+    return DONE
+
+
+def run_list(given: flags.FlagValues) -> int:
+    del given
+    print(listing.listing(Path(__file__).parent / "experiments"))
+    return DONE
+
+
+class Verb(NamedTuple):
+    run: Callable[[flags.FlagValues], int]
+    define: Callable[[flags.FlagValues], None]
+    needs: str | None  # the flag that must be given
+
+
+VERBS = {
+    "train": Verb(run_train, define_train, None),
+    "evaluate": Verb(run_evaluate, define_evaluate, "workdir"),
+    "generate": Verb(run_generate, define_generate, "workdir"),
+    "verify": Verb(run_verify, define_verify, "file"),
+    "report": Verb(run_report, define_workdir, "workdir"),
+    "list": Verb(run_list, lambda values: None, None),
+}
+
+
+def parse(name: str, argv: list[str]) -> flags.FlagValues:
+    """The flags of one verb. Raises UsageError for unknown flags, bad values and missing ones."""
+    verb, values = VERBS[name], flags.FlagValues()
+    verb.define(values)
+    try:
+        if name == "train":
+            argv = config.from_command_line(argv, values)
+        stray = values(argv)[1:]
+    except flags.Error as error:
+        raise UsageError(" ".join(str(error).split())) from error
+    if stray:
+        raise UsageError(f"{name} takes flags only (--flag=value), not {stray[0]!r}")
+    if verb.needs is not None and getattr(values, verb.needs) is None:
+        raise UsageError(f"{name} needs --{verb.needs}=…")
+    return values
+
+
+def main(argv: list[str]) -> int:
+    """Runs one verb; returns the exit code."""
+    name = argv[1] if len(argv) > 1 else "--help"
+    if name in ("help", "--help", "-h"):
+        print(f"{__doc__}\nverbs: {', '.join(VERBS)}  (launch.py VERB --help: its flags)")
+        return DONE
+    try:
+        if name not in VERBS:
+            raise unknown("verb", name, VERBS)
+        if "--help" in argv:
+            values = flags.FlagValues()
+            VERBS[name].define(values)
+            print(values.get_help())
+            return DONE
+        return VERBS[name].run(parse(name, [argv[0], *argv[2:]]))
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USAGE
+    except Failure as error:
+        print(f"failed: {error}", file=sys.stderr)
+        return FAILURE
+    except Interrupted:
+        return PREEMPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,237 @@
+"""One locked ConfigDict out of the parts' Options, and back.
+
+An experiment calls `default(dataset=…, model=…, objective=…)` and changes fields; `load` runs the
+experiment; `options` hands each part its own frozen dataclass. Below that nobody sees a ConfigDict.
+"""
+
+import dataclasses
+import importlib
+import importlib.util
+import json
+import pkgutil
+import types
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from ml_collections import config_dict, config_flags
+
+from seqgen import optimizer
+from seqgen.errors import UsageError, unknown
+
+PARTS = {"dataset": "seqgen.datasets", "model": "seqgen.models", "objective": "seqgen.objectives"}
+# What may change between a run and its continuation: its length and how often it speaks.
+MAY_CHANGE_ON_RESUME = ("num_steps", "log_every", "checkpoint_every")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions:
+    """The run's own fields, at the top level of the config."""
+
+    seed: int = 0
+    num_steps: int = 1000
+    schedule_steps: int | None = None  # length of the learning-rate schedule; None: num_steps
+    log_every: int = 50
+    eval_every: int = 500
+    checkpoint_every: int = 500
+    monitor: str = "loss"  # the validation metric that decides best, plateau and early stop
+    patience: int | None = None  # evaluations without a new best before the run stops
+    accumulate: int | None = None  # split each batch into so many parts, one after the other
+    ema: float | None = None  # decay of the averaged parameters that evaluation then uses
+    max_nonfinite: int = 20  # so many skipped steps in a row end the run
+
+    def problems(self) -> Iterator[str]:
+        for name in ("num_steps", "log_every", "eval_every", "checkpoint_every", "max_nonfinite"):
+            if getattr(self, name) < 1:
+                yield f"{name} must be at least 1, not {getattr(self, name)}"
+        if self.accumulate is not None and self.accumulate < 1:
+            yield f"accumulate must be at least 1, not {self.accumulate}"
+        if self.ema is not None and not 0 <= self.ema < 1:
+            yield f"ema must be in [0, 1), not {self.ema}"
+
+
+def names(kind: str) -> tuple[str, ...]:
+    """The parts of a kind: the files of its folder that declare `Options` and `make`."""
+    folder = importlib.import_module(PARTS[kind])
+    found = (module.name for module in pkgutil.iter_modules(folder.__path__))
+    return tuple(n for n in sorted(found) if hasattr(_import(kind, n), "Options"))
+
+
+def part(kind: str, name: str) -> types.ModuleType:
+    """The module of a part. Raises UsageError for an unknown name."""
+    if name not in names(kind):
+        raise unknown(kind, name, names(kind))
+    return _import(kind, name)
+
+
+def _import(kind: str, name: str) -> types.ModuleType:
+    return importlib.import_module(f"{PARTS[kind]}.{name}")
+
+
+def default(**parts: str) -> config_dict.ConfigDict:
+    """The config of a dataset, a model and an objective, every field at its default."""
+    config = _section(RunOptions)
+    config.optimizer = _section(optimizer.Options)
+    for kind in PARTS:
+        section = _section(part(kind, parts[kind]).Options)
+        section.name = parts[kind]
+        config[kind] = section
+    return config.lock()
+
+
+def _section(options: type) -> config_dict.ConfigDict:
+    section = config_dict.ConfigDict()
+    hints = typing.get_type_hints(options)
+    for field in dataclasses.fields(options):
+        optional = [t for t in typing.get_args(hints[field.name]) if t is not types.NoneType]
+        if isinstance(hints[field.name], types.UnionType) and len(optional) == 1:
+            section[field.name] = config_dict.placeholder(optional[0])
+        section[field.name] = field.default
+    return section
+
+
+def options(config: config_dict.ConfigDict, section: str | None = None) -> Any:
+    """The frozen Options of `config.<section>`, or the RunOptions of the config itself."""
+    if section is None:
+        return _build(RunOptions, config)
+    return _build(_options_of(config, section), config[section])
+
+
+def _options_of(config: config_dict.ConfigDict, section: str) -> type:
+    return part(section, config[section].name).Options if section in PARTS else optimizer.Options
+
+
+def _build(kind: type, section: config_dict.ConfigDict) -> Any:
+    return kind(**{field.name: section[field.name] for field in dataclasses.fields(kind)})
+
+
+def validate(config: config_dict.ConfigDict) -> None:
+    """Raises one UsageError with every problem that the Options know of."""
+    problems = []
+    for section in (None, "optimizer", *PARTS):
+        built = options(config, section)
+        problems += built.problems() if hasattr(built, "problems") else ()
+    if problems:
+        raise UsageError("; ".join(problems))
+
+
+def assemble(config: config_dict.ConfigDict, spec: dict[str, Any]) -> Any:
+    """The config's objective over its model, for data of that spec."""
+    model = part("model", config.model.name).make(options(config, "model"), spec)
+    return part("objective", config.objective.name).make(options(config, "objective"), model, spec)
+
+
+def load(reference: str) -> config_dict.ConfigDict:
+    """Runs `get_config(variant)` of an experiment file, referred to as `FILE.py[:variant]`."""
+    path, _, variant = reference.partition(":")
+    file = Path(path)
+    if not file.is_file():
+        beside = file.parent.glob("*.py") if file.parent.is_dir() else ()
+        have = [str(f) for f in beside if not f.name.startswith("_")]
+        raise unknown("experiment", path, have)
+    spec = importlib.util.spec_from_file_location(f"experiment_{file.stem}", file)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        return module.get_config(variant or None)
+    except UsageError:
+        raise
+    except Exception as error:  # a user's file may fail in any way; the sentence says where
+        raise UsageError(f"{path} could not be loaded: {type(error).__name__}: {error}") from error
+
+
+def variant_of(name: str | None, choices: tuple[str, ...]) -> str:
+    """An experiment's variant: the first choice when none is named. Raises UsageError."""
+    if name is None:
+        return choices[0]
+    if name not in choices:
+        raise unknown("variant", name, choices)
+    return name
+
+
+def fields(config: config_dict.ConfigDict, prefix: str = "") -> dict[str, Any]:
+    """Dotted name -> value of every leaf of the config, in order."""
+    flat = {}
+    for name, value in config.items():
+        if isinstance(value, config_dict.ConfigDict):
+            flat |= fields(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def differences(
+    old: config_dict.ConfigDict, new: config_dict.ConfigDict
+) -> dict[str, tuple[Any, Any]]:
+    """Dotted name -> (old, new) for every field that differs or that one of them lacks."""
+    before, after = fields(old), fields(new)
+    every = dict.fromkeys([*before, *after])
+    return {n: (before.get(n), after.get(n)) for n in every if before.get(n) != after.get(n)}
+
+
+def to_json(config: config_dict.ConfigDict) -> dict[str, Any]:
+    return json.loads(json.dumps(config.to_dict()))
+
+
+def from_json(stored: dict[str, Any]) -> config_dict.ConfigDict:
+    """The config that `to_json` stored, typed again by the parts' own defaults."""
+    try:
+        config = default(**{kind: stored[kind]["name"] for kind in PARTS})
+        _fill(config, stored)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UsageError(
+            f"the stored config does not fit this version of seqgen: {error}"
+        ) from error
+    return config
+
+
+def _fill(section: config_dict.ConfigDict, stored: dict[str, Any]) -> None:
+    for name, value in stored.items():
+        if isinstance(value, dict):
+            _fill(section[name], value)
+        else:
+            section[name] = tuple(value) if isinstance(value, list) else value
+
+
+def override(config: config_dict.ConfigDict, name: str, text: str) -> None:
+    """Checks the name of a command-line override and sets `None`, which flags can't express.
+
+    Raises UsageError for an unknown field and for a part's own name.
+    """
+    known = fields(config)
+    if name not in known:
+        raise unknown("config field", name, known)
+    if name in {f"{kind}.name" for kind in PARTS}:
+        raise UsageError(
+            f"config.{name} can't be overridden: choose the part in an experiment file or one of "
+            "its variants (--config=FILE.py:VARIANT)"
+        )
+    if text == "None":
+        section, _, leaf = name.rpartition(".")
+        kind = _options_of(config, section) if section else RunOptions
+        if types.NoneType not in typing.get_args(typing.get_type_hints(kind)[leaf]):
+            raise UsageError(f"config.{name} can't be None")
+        (config[section] if section else config)[leaf] = None
+
+
+def from_command_line(argv: list[str], values: flags.FlagValues) -> list[str]:
+    """Loads the experiment that `--config=FILE.py[:variant]` names, and defines its override flags.
+
+    Returns the arguments that remain to be parsed: `--config.field=value` are checked here and left
+    in place; the parsed `values.config` is the config with them applied.
+    """
+    names = [a.partition("=") for a in argv]
+    references = [value for name, _, value in names if name == "--config"]
+    if len(references) != 1 or not references[0]:
+        raise UsageError("name one experiment: --config=experiments/NAME.py[:variant]")
+    config = load(references[0])
+    rest = []
+    for (name, _, value), argument in zip(names, argv, strict=True):
+        if name.startswith("--config."):
+            override(config, name.removeprefix("--config."), value)
+        if name != "--config" and not (name.startswith("--config.") and value == "None"):
+            rest.append(argument)
+    config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=rest)
+    return rest

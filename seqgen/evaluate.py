@@ -1,0 +1,146 @@
+"""Exact numbers over a split: for the training loop, and for a checkpoint of a run directory."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from seqgen import backend, run_directory
+from seqgen import config as configs
+from seqgen import run as runs
+from seqgen.checkpoint import Checkpoints
+from seqgen.datasets import Dataset
+from seqgen.errors import UsageError, unknown
+from seqgen.interrupt import Interrupt, Interrupted
+from seqgen.metrics.likelihood import described
+from seqgen.objectives import Objective
+from seqgen.run import Found, Run, parameters
+
+POLL_SECONDS = 2.0
+
+
+def evaluator(
+    objective: Objective, dataset: Dataset, split: str, mesh: Mesh
+) -> Callable[[dict[str, Any], Any, Interrupt], dict[str, float]]:
+    """Compiles once; returns (params, arrays, interrupt) -> reported numbers over the whole split.
+
+    Values are summed in double precision over single examples (rows), so that no number depends on
+    how the split was batched. Raises Interrupted between batches when a signal has come.
+    """
+    examples = partial(dataset.batch, split=split, key=None)
+
+    @jax.jit
+    def begin(arrays):
+        batch = examples(arrays, index=jnp.int32(0))
+        return objective.init(jax.random.key(0), batch)[1]
+
+    @jax.jit
+    def measure(params, memory, arrays, index):
+        batch = examples(arrays, index=index)
+        rows = batch["weight_B"].shape[0]
+        split_rows = P("batch") if rows % mesh.size == 0 else P()
+        key_data = jax.random.key_data(jax.random.fold_in(jax.random.key(0), index))
+        return jax.shard_map(
+            lambda p, m, b, k: objective.measure(p, m, b, jax.random.wrap_key_data(k)),
+            mesh=mesh,
+            in_specs=(P(), split_rows, split_rows, P()),
+            out_specs=split_rows,
+            check_vma=False,
+        )(params, memory, batch, key_data)
+
+    def run(params: dict[str, Any], arrays: Any, interrupt: Interrupt) -> dict[str, float]:
+        memory, pieces = begin(arrays), []
+        for index in range(dataset.num_batches[split]):
+            measured, memory = measure(params, memory, arrays, jnp.int32(index))
+            pieces.append(measured)
+            if len(pieces) > 1:  # read the previous one while this one is computed
+                pieces[-2] = jax.device_get(pieces[-2])
+            if interrupt.requested:
+                raise Interrupted(interrupt.requested)
+        return objective.finalize(means(jax.device_get(pieces)))
+
+    return run
+
+
+def means(pieces: list[dict[str, tuple[Any, Any]]]) -> dict[str, float]:
+    """name -> sum of values / sum of weights, each summed exactly over all rows of all batches."""
+    result = {}
+    for name in pieces[0]:
+        values, weights = (
+            math.fsum(float(x) for piece in pieces for x in piece[name][k]) for k in (0, 1)
+        )
+        result[name] = values / weights
+    return result
+
+
+def evaluate(
+    run: Run, found: Found, dataset: Dataset, split: str, interrupt: Interrupt
+) -> dict[str, Any]:
+    """Evaluates one checkpoint of a run; returns what it writes to evaluations/SPLIT-STEP.json.
+
+    Raises UsageError if the data are not those of the run, or lack the split.
+    """
+    if split not in dataset.num_batches:
+        raise unknown("split", split, dataset.num_batches)
+    if dataset.fingerprint != run.fingerprint:
+        raise UsageError(
+            f"the data of {run.workdir} have changed since training: fingerprint "
+            f"{dataset.fingerprint[:12]}, was {run.fingerprint[:12]}"
+        )
+    began = time.monotonic()
+    mesh = jax.make_mesh((jax.device_count(),), ("batch",), (jax.sharding.AxisType.Auto,))
+    everywhere = NamedSharding(mesh, P())
+    measure = evaluator(run.objective, dataset, split, mesh)
+    params, arrays = jax.device_put((found.params, dataset.arrays), everywhere)
+    result = {
+        "split": split,
+        "step": found.step,
+        "checkpoint_sha256": found.digest,
+        "fingerprint": dataset.fingerprint,
+        "metrics": measure(params, arrays, interrupt),
+        "seconds": round(time.monotonic() - began, 2),
+    }
+    folder = run.workdir / "evaluations"
+    folder.mkdir(exist_ok=True)
+    run_directory.write_json(folder / f"{split}-{found.step}.json", result)
+    return result
+
+
+def watch(run: Run, dataset: Dataset, split: str, interrupt: Interrupt) -> Iterator[dict[str, Any]]:
+    """Evaluates every new checkpoint as it appears, until the run has ended and none is left."""
+    done = set()
+    while True:
+        ended = run_directory.read_json(run.workdir / "status.json")["state"] != "RUNNING"
+        with Checkpoints(run.workdir, writer=False) as checkpoints:
+            new = [step for step in checkpoints.steps() if step not in done]
+        for step in new:
+            done.add(step)
+            yield evaluate(run, parameters(run, step), dataset, split, interrupt)
+        if ended and not new:
+            return
+        time.sleep(POLL_SECONDS)
+        if interrupt.requested:
+            raise Interrupted(interrupt.requested)
+
+
+def main(
+    workdir: Path, which: str, split: str, *, watching: bool, compilation_cache: bool
+) -> None:
+    """The verb: evaluates and prints."""
+    run = runs.load(workdir)
+    backend.start(run.config.dataset.batch_size, compilation_cache=compilation_cache)
+    options = configs.options(run.config, "dataset")
+    dataset = configs.part("dataset", run.config.dataset.name).make(options)
+    with Interrupt() as interrupt:
+        if watching:
+            for result in watch(run, dataset, split, interrupt):
+                print(described(result))
+        else:
+            print(described(evaluate(run, parameters(run, which), dataset, split, interrupt)))

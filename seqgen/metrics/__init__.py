@@ -1,0 +1,1 @@
+"""Statistics of sequences and samples: pure functions of arrays, no input or output."""

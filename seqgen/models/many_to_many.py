@@ -1,0 +1,91 @@
+"""Many to many, aligned: an output at every step. A language model, if it is the next token."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from seqgen.errors import UsageError
+from seqgen.layers import Recurrent, RecurrentOptions, dropout
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(RecurrentOptions):
+    embedding_size: int | None = None  # of token inputs; None feeds them one-hot
+    tie_embedding: bool = False  # the output weights are the embedding (Press & Wolf 2017)
+    input_dropout: float | None = None  # share of input features zeroed, one mask for all steps
+    output_dropout: float | None = None  # share of units zeroed before the output layer
+
+    def problems(self) -> Iterator[str]:
+        yield from super().problems()
+        if self.tie_embedding and self.embedding_size != self.hidden_size:
+            yield "model.tie_embedding needs model.embedding_size equal to model.hidden_size"
+
+
+def make(options: Options, spec: dict[str, Any]) -> nn.Module:
+    """Raises UsageError for data whose targets do not come one for each step."""
+    if spec["targets"]["per"] != "step":
+        raise UsageError(
+            f"model many_to_many needs a target for each step; dataset {spec['dataset']} has one "
+            "for each sequence: use many_to_one"
+        )
+    return ManyToMany(
+        options, spec["inputs"]["kind"], spec["inputs"]["size"], spec["targets"]["size"]
+    )
+
+
+class ManyToMany(nn.Module):
+    """y_t = W_hy h_t + b_y on top of a recurrent stack."""
+
+    options: Options
+    input_kind: str  # token or real
+    input_size: int
+    output_size: int
+
+    def setup(self) -> None:
+        o = self.options
+        if self.input_kind == "token" and o.embedding_size is not None:
+            self.embed = nn.Embed(self.input_size, o.embedding_size)
+        self.recurrent = Recurrent(o)
+        if not o.tie_embedding:
+            self.output = nn.Dense(self.output_size)
+
+    def __call__(
+        self,
+        inputs: jax.Array,
+        carry: Any = None,
+        length_B: jax.Array | None = None,
+        *,
+        train: bool = False,
+    ) -> tuple[Any, jax.Array]:
+        """inputs: tokens [B, T] or features [B, T, E]. Returns (last carry, outputs [B, T, V])."""
+        o = self.options
+        x_BTE = self._features(inputs)
+        if train and o.input_dropout is not None:
+            x_BTE = dropout(x_BTE, o.input_dropout, self.make_rng("dropout"), shared_axes=(1,))
+        carry, h_BTD = self.recurrent(x_BTE, carry, length_B=length_B, train=train)
+        if train and o.output_dropout is not None:
+            h_BTD = dropout(h_BTD, o.output_dropout, self.make_rng("dropout"), shared_axes=(1,))
+        return carry, self.embed.attend(h_BTD) if o.tie_embedding else self.output(h_BTD)
+
+    def initial_carry(self, batch_size: int) -> Any:
+        return Recurrent(self.options, parent=None).initial_carry(batch_size)
+
+    def start(self, inputs: dict[str, jax.Array]) -> tuple[None, Any]:
+        """Nothing but the zero carry: a language model has no context besides its past."""
+        return None, self.initial_carry(inputs["tokens_BT"].shape[0])
+
+    def step(self, context: None, carry: Any, token_B: jax.Array) -> tuple[Any, jax.Array]:
+        del context
+        carry, logits_BTV = self(token_B[:, None], carry)
+        return carry, logits_BTV[:, 0]
+
+    def _features(self, inputs: jax.Array) -> jax.Array:
+        if self.input_kind == "real":
+            return inputs
+        if self.options.embedding_size is None:
+            return jax.nn.one_hot(inputs, self.input_size, dtype=jnp.result_type(float))
+        return self.embed(inputs)

@@ -1,0 +1,48 @@
+"""What is to be made small, and by whom.
+
+`step.py` differentiates each player's loss in that player's own parameters; `evaluate.py` sums
+`measure` over a split; `generate.py` calls `generate`. None of them knows which objective it runs.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+Params = dict[str, Any]  # by player
+Batch = dict[str, jax.Array]  # every array batch-first
+Memory = dict[str, Any]  # what flows from batch to batch without gradient: `rows`, batch-first
+Clock = tuple[jax.Array, jax.Array]  # (step, key of this step, player and update)
+Measured = dict[str, tuple[jax.Array, jax.Array]]  # name -> (value_B, weight_B)
+
+
+class Player(NamedTuple):
+    """One side of the game: it moves `updates` times a step, each time on a batch of its own.
+
+    loss: (own params, all params, memory, batch, clock) -> (sum, (weight, memory, metrics)).
+    Sums over the batch, not means: the step divides by the weight once, after accumulation and the
+    sum over devices.
+    """
+
+    name: str
+    updates: int
+    loss: Callable[
+        [Any, Params, Memory, Batch, Clock],
+        tuple[jax.Array, tuple[jax.Array, Memory, dict[str, jax.Array]]],
+    ]
+
+
+class Objective(NamedTuple):
+    """init: (key, batch) -> (params, memory), the memory fitting that batch's rows.
+
+    measure: (params, memory, batch, key) -> (name -> (value_B, weight_B), memory), without dropout.
+    finalize: means over a split -> reported numbers.
+    generate: (params, keys_B, inputs, decoding options) -> the generated examples; None where the
+    model can't generate.
+    """
+
+    players: tuple[Player, ...]
+    init: Callable[[jax.Array, Batch], tuple[Params, Memory]]
+    measure: Callable[[Params, Memory, Batch, jax.Array], tuple[Measured, Memory]]
+    finalize: Callable[[dict[str, float]], dict[str, float]]
+    generate: Callable[..., jax.Array] | None

@@ -1,0 +1,137 @@
+"""From options to one optax chain: clip, scale by the rule, decay weights, follow the schedule.
+
+`config.py` shows the options as `config.optimizer`; `step.py` applies the two halves of the chain
+and reads the gradient norm between them.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from seqgen.errors import UsageError, unknown
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    rule: str = "adamw"  # sgd, momentum, rmsprop, adam, adamw, lion
+    learning_rate: float = 1e-3  # the highest value of the schedule
+    schedule: str = (
+        "constant"  # constant, cosine, linear, step; all but constant end at schedule_steps
+    )
+    warmup_steps: int | None = None  # linear from 0 to learning_rate before the schedule begins
+    final_scale: float = 0.0  # cosine and linear end at final_scale * learning_rate
+    decay_every: int | None = None  # step: multiply by decay_rate every so many steps
+    decay_rate: float = 0.5
+    plateau_patience: int | None = None  # evaluations without a new best before the rate is cut
+    plateau_scale: float = 0.1  # what a plateau multiplies the rate by
+    beta1: float = 0.9  # momentum's and the Adam family's first decay
+    beta2: float = 0.999  # second decay (rmsprop: its only one)
+    epsilon: float = 1e-8
+    weight_decay: float | None = None  # decoupled (adamw, lion), times the learning rate
+    decay_parameters: str = r"w_|kernel|embedding"  # regular expression of the names that decay
+    clip_norm: float | None = None  # of all gradients together (Pascanu et al. 2013)
+    clip_value: float | None = None  # of each element
+    clip_adaptive: float | None = None  # of each unit relative to its weights (Brock et al. 2021)
+
+    def problems(self) -> Iterator[str]:
+        if self.rule not in RULES:
+            yield str(unknown("optimizer rule", self.rule, RULES))
+        if self.schedule not in SCHEDULES:
+            yield str(unknown("schedule", self.schedule, SCHEDULES))
+        if self.schedule == "step" and self.decay_every is None:
+            yield "optimizer.schedule 'step' needs optimizer.decay_every"
+        if self.weight_decay is not None and self.rule not in ("adamw", "lion"):
+            yield f"optimizer.weight_decay is decoupled: rule adamw or lion, not {self.rule!r}"
+        for name in ("learning_rate", "clip_norm", "clip_value", "clip_adaptive"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                yield f"optimizer.{name} must be above 0, not {value}"
+
+
+class Optimizer(NamedTuple):
+    """The chain, open at the place where the clipped gradient can be measured."""
+
+    clip: optax.GradientTransformation
+    descend: optax.GradientTransformationExtraArgs  # update(..., plateau_scale=scalar)
+    rate: optax.Schedule  # step -> learning rate before any plateau scale
+
+
+RULES: dict[str, Callable[[Options], optax.GradientTransformation]] = {
+    "sgd": lambda o: optax.identity(),
+    "momentum": lambda o: optax.trace(o.beta1),
+    "rmsprop": lambda o: optax.scale_by_rms(decay=o.beta2, eps=o.epsilon),
+    "adam": lambda o: optax.scale_by_adam(o.beta1, o.beta2, o.epsilon),
+    "adamw": lambda o: optax.scale_by_adam(o.beta1, o.beta2, o.epsilon),
+    "lion": lambda o: optax.scale_by_lion(o.beta1, o.beta2),
+}
+
+SCHEDULES: dict[str, Callable[[Options, int], optax.Schedule]] = {
+    "constant": lambda o, steps: lambda step: jnp.ones_like(step, jnp.result_type(float)),
+    "cosine": lambda o, steps: optax.cosine_decay_schedule(1.0, steps, o.final_scale),
+    "linear": lambda o, steps: optax.linear_schedule(1.0, o.final_scale, steps),
+    "step": lambda o, steps: lambda step: o.decay_rate ** (step // o.decay_every),
+}
+
+
+def learning_rate(options: Options, schedule_steps: int) -> optax.Schedule:
+    """step -> learning rate, before any plateau scale. `schedule_steps` counts the warm-up in."""
+    warmup = options.warmup_steps or 0
+    decay = SCHEDULES[options.schedule](options, max(schedule_steps - warmup, 1))
+
+    def rate(step: jax.Array) -> jax.Array:
+        scale = decay(jnp.maximum(step - warmup, 0))
+        if warmup:
+            scale = jnp.where(step < warmup, (step + 1) / warmup, scale)
+        return options.learning_rate * scale
+
+    return rate
+
+
+def make(options: Options, schedule_steps: int) -> Optimizer:
+    """Cheap and pure: runs inside the traced step, so float options may be traced."""
+    clips = [optax.identity()]
+    if options.clip_value is not None:
+        clips.append(optax.clip(options.clip_value))
+    if options.clip_adaptive is not None:
+        clips.append(optax.adaptive_grad_clip(options.clip_adaptive))
+    if options.clip_norm is not None:
+        clips.append(optax.clip_by_global_norm(options.clip_norm))
+    links = [RULES[options.rule](options)]
+    if options.weight_decay is not None:
+        select = _named(options.decay_parameters)
+        links.append(optax.add_decayed_weights(options.weight_decay, select))
+    rate = learning_rate(options, schedule_steps)
+    links += [optax.scale_by_learning_rate(rate), _scale_by_plateau()]
+    return Optimizer(optax.chain(*clips), optax.chain(*links), rate)
+
+
+def _scale_by_plateau() -> optax.GradientTransformationExtraArgs:
+    """The factor that plateaus have left: state of the run's monitor, not of the chain."""
+
+    def update(updates, state, params=None, *, plateau_scale, **_):
+        return jax.tree.map(lambda u: u * plateau_scale.astype(u.dtype), updates), state
+
+    return optax.GradientTransformationExtraArgs(optax.init_empty_state, update)
+
+
+def _named(pattern: str) -> Callable[[Any], Any]:
+    """params -> tree of bool: whose path matches. A pattern that matches none is an error."""
+
+    def select(params: Any) -> Any:
+        chosen = jax.tree_util.tree_map_with_path(
+            lambda path, _: (
+                re.search(pattern, jax.tree_util.keystr(path, simple=True, separator="/"))
+                is not None
+            ),
+            params,
+        )
+        if not any(jax.tree.leaves(chosen)):
+            raise UsageError(f"optimizer.decay_parameters {pattern!r} matches no parameter")
+        return chosen
+
+    return select

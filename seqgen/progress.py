@@ -1,0 +1,50 @@
+"""What a long task shows: one live line on a terminal, a plain line now and then anywhere else."""
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+PLAIN_LINE_SECONDS = 10.0
+
+
+class Progress:
+    """Context manager. `show` replaces the live line; `say` prints a line that stays."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False, soft_wrap=True)
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._printed = 0.0
+
+    def __enter__(self) -> "Progress":
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def show(self, line: str) -> None:
+        if self._console.is_terminal:
+            self._live.update(Text(line), refresh=True)
+        elif time.monotonic() - self._printed > PLAIN_LINE_SECONDS:
+            self._printed = time.monotonic()
+            self.say(line)
+
+    def say(self, line: str) -> None:
+        self._console.print(Text(line))
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 45 s, 3 min 20 s, 2 h 05 min."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"

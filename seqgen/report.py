@@ -1,0 +1,142 @@
+"""A run on one page: report.html, self-contained, made of the run directory's records alone."""
+
+import base64
+import html
+import math
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from seqgen import config as configs
+from seqgen import run_directory
+from seqgen.errors import UsageError
+from seqgen.metrics.likelihood import UNITS
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; margin: .5rem 0; }
+td, th { border-bottom: 1px solid #ccc; padding: .2rem .8rem .2rem 0; text-align: left; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; }
+img { max-width: 100%; }
+pre { background: #f4f4f2; padding: .8rem; white-space: pre-wrap; overflow-wrap: anywhere; }
+"""
+SHOWN_SAMPLES = 3
+
+
+def report(workdir: Path) -> Path:
+    """Writes curves.png and report.html of a run; returns the page's path."""
+    if not (workdir / "config.json").exists():
+        raise UsageError(f"{workdir} holds no run: config.json is missing")
+    records = run_directory.read_metrics(workdir)
+    curves = draw_curves(records, workdir / "curves.png")
+    status = run_directory.read_status(workdir)
+    title = f"{workdir.resolve().name}: {status['status']}"
+    pictures = [curves, *sorted((workdir / "samples").glob("*.png"))]
+    sections = [
+        f"<h1>{html.escape(title)}</h1><p>{html.escape(status.get('message') or '')}</p>",
+        "<h2>Results</h2>" + results_table(workdir, records),
+        "<h2>Config: what differs from the defaults</h2>" + config_table(workdir),
+        "<h2>Curves</h2>" + "".join(image(p) for p in pictures),
+        samples(workdir),
+        "<h2>Environment</h2>" + environment_table(workdir),
+    ]
+    page = (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f"<style>{STYLE}</style><body>{''.join(sections)}</body></html>\n"
+    )
+    file = workdir / "report.html"
+    file.write_text(page, encoding="utf-8")
+    return file
+
+
+def draw_curves(records: list[dict[str, Any]], file: Path) -> Path:
+    """Loss of training and validation, gradient norms, and learning rate against the step."""
+    figure = Figure(figsize=(9, 7), layout="constrained")
+    top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=(3, 1.3, 1))
+    for split, style in (("train", {"lw": 1}), ("valid", {"marker": "o", "ms": 4})):
+        top.plot(*series(records, split, "loss"), label=split, **style)
+    top.set_ylabel("loss [nats]")
+    top.legend(frameon=False)
+    middle.semilogy(*series(records, "train", "gradient_norm"), lw=1, label="before clipping")
+    middle.semilogy(*series(records, "train", "clipped_norm"), lw=1, label="after")
+    middle.set_ylabel("gradient norm")
+    middle.legend(frameon=False)
+    bottom.plot(*series(records, "train", "learning_rate"), lw=1)
+    bottom.set_ylabel("learning rate")
+    bottom.set_xlabel("step")
+    for axes in (top, middle, bottom):
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    with matplotlib.rc_context({"savefig.dpi": 110}):
+        figure.savefig(file)
+    return file
+
+
+def series(records: list[dict[str, Any]], split: str, name: str) -> tuple[list[int], list[float]]:
+    """(steps, values) of a metric, gaps as NaN."""
+    rows = [r for r in records if r["split"] == split and name in r]
+    return [r["step"] for r in rows], [number(r[name]) for r in rows]
+
+
+def number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan
+
+
+def results_table(workdir: Path, records: list[dict[str, Any]]) -> str:
+    """The stored evaluations, and the last validation."""
+    rows = []
+    for file in sorted((workdir / "evaluations").glob("*.json")):
+        stored = run_directory.read_json(file)
+        rows += [
+            (f"{stored['split']}, step {stored['step']}", n, v)
+            for n, v in stored["metrics"].items()
+        ]
+    validations = [r for r in records if r["split"] == "valid"]
+    if validations:
+        last = validations[-1]
+        rows += [(f"valid, step {last['step']}", n, last[n]) for n in UNITS if n in last]
+    return table(
+        ("split", "metric", "value", "unit"),
+        [(split, name, f"{number(value):.5g}", UNITS[name][0]) for split, name, value in rows],
+    )
+
+
+def config_table(workdir: Path) -> str:
+    config = configs.from_json(run_directory.read_json(workdir / "config.json"))
+    parts = {kind: config[kind].name for kind in configs.PARTS}
+    differ = configs.differences(configs.default(**parts), config)
+    chosen = [(f"{kind}.name", name, "") for kind, name in parts.items()]
+    return table(
+        ("field", "value", "default"), chosen + [(n, v[1], v[0]) for n, v in differ.items()]
+    )
+
+
+def environment_table(workdir: Path) -> str:
+    stored = run_directory.read_json(workdir / "environment.json")
+    return table(("what", "value"), list(stored.items()))
+
+
+def samples(workdir: Path) -> str:
+    files = sorted((workdir / "samples").glob("*.txt"))[:SHOWN_SAMPLES]
+    texts = [
+        f"<p>{html.escape(f.name)} (generated)</p><pre>{html.escape(f.read_text('utf-8'))}</pre>"
+        for f in files
+    ]
+    return "<h2>Samples</h2>" + "".join(texts) if texts else ""
+
+
+def image(file: Path) -> str:
+    data = base64.b64encode(file.read_bytes()).decode()
+    return f'<p><img alt="{html.escape(file.stem)}" src="data:image/png;base64,{data}"></p>'
+
+
+def table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+    """Rows as an HTML table; every value escaped."""
+    lines = ["<tr>" + "".join(f"<th>{html.escape(h)}</th>" for h in header) + "</tr>"]
+    lines += [
+        "<tr>" + "".join(f"<td>{html.escape(str(value))}</td>" for value in row) + "</tr>"
+        for row in rows
+    ]
+    return f"<table>{''.join(lines)}</table>"

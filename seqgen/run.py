@@ -1,0 +1,73 @@
+"""A finished or running run, opened from its directory alone."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from ml_collections import config_dict
+
+from seqgen import config as configs
+from seqgen import run_directory
+from seqgen.checkpoint import Checkpoints
+from seqgen.errors import UsageError
+from seqgen.objectives import Objective
+
+
+class Run(NamedTuple):
+    """The records of a run, and its objective rebuilt from them."""
+
+    workdir: Path
+    config: config_dict.ConfigDict
+    spec: dict[str, Any]
+    fingerprint: str  # of the data it was trained on
+    objective: Objective
+
+
+class Found(NamedTuple):
+    """The parameters of one checkpoint."""
+
+    step: int
+    params: dict[str, Any]  # the averaged ones where the run keeps them
+    digest: str  # of the checkpoint
+
+
+def load(workdir: Path) -> Run:
+    """Raises UsageError where the directory holds no run."""
+    if not (workdir / "config.json").exists():
+        raise UsageError(f"{workdir} holds no run: config.json is missing")
+    config = configs.from_json(run_directory.read_json(workdir / "config.json"))
+    spec = run_directory.read_json(workdir / "spec.json")
+    fingerprint = run_directory.read_json(workdir / "environment.json")["fingerprint"]
+    return Run(workdir, config, spec, fingerprint, configs.assemble(config, spec))
+
+
+def parameters(run: Run, which: str | int) -> Found:
+    """The parameters of the best, the latest or a numbered checkpoint, its hashes verified.
+
+    Raises UsageError where there is no such checkpoint, or a damaged one.
+    """
+    shapes = jax.eval_shape(run.objective.init, jax.random.key(0), example(run.spec))[0]
+    kept = "params" if run.config.ema is None else "ema"
+    with Checkpoints(run.workdir, writer=False) as checkpoints:
+        restored = checkpoints.restore({kept: shapes}, checked(which))
+        return Found(restored.step, restored.state[kept], checkpoints.digest(restored.step))
+
+
+def checked(which: str | int) -> str | int:
+    """best, latest or a step number. Raises UsageError for anything else."""
+    if which in ("best", "latest"):
+        return which
+    try:
+        return int(which)
+    except ValueError as error:
+        raise UsageError(f"--checkpoint is best, latest or a step, not {which!r}") from error
+
+
+def example(spec: dict[str, Any]) -> dict[str, jax.Array]:
+    """One row of zeros with the shapes that the spec promises: enough to build a model for."""
+    inputs, length = spec["inputs"], spec["length"]
+    rows = jnp.zeros((1, length), jnp.int32)
+    if inputs["kind"] == "real":
+        rows = jnp.zeros((1, length, inputs["size"]))
+    return {"inputs": rows, "length_B": jnp.full(1, length)}

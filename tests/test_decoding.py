@@ -1,0 +1,95 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from seqgen import decoding
+
+V = 7
+
+
+def table_step(table_VV):
+    """A model whose next token depends on the last one alone; its carry counts the steps."""
+    return lambda carry, token_B: (carry + 1, table_VV[token_B])
+
+
+def keys(count, first=0):
+    key = jax.random.key(3)
+    return jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(first, first + count))
+
+
+@pytest.fixture
+def table():
+    return jax.random.normal(jax.random.key(0), (V, V)) * 2
+
+
+def run(table, prompts, lengths, options, first=0):
+    prompts = jnp.asarray(prompts, jnp.int32)
+    lengths = jnp.asarray(lengths, jnp.int32)
+    carry = jnp.zeros(len(prompts))
+    row_keys = keys(len(prompts), first)
+    return np.asarray(
+        decoding.sample(table_step(table), carry, prompts, lengths, row_keys, options)
+    )
+
+
+def test_greedy_is_the_plain_loop(table):
+    tokens = run(table, [[2], [5]], [1, 1], decoding.Options(length=9, temperature=0.0))
+    for row in tokens:
+        for before, after in zip(row[:-1], row[1:], strict=True):
+            assert after == int(np.argmax(table[before]))
+
+
+def test_prompts_are_kept_and_their_padding_has_no_influence(table):
+    options = decoding.Options(length=6)
+    short = run(table, [[1, 4]], [2], options)
+    padded = run(table, [[1, 4, 0, 0, 0]], [2], options)
+    np.testing.assert_array_equal(short[0], padded[0, : short.shape[1]])
+    np.testing.assert_array_equal(short[0, :2], [1, 4])
+
+
+def test_a_row_depends_on_its_key_alone(table):
+    options = decoding.Options(length=20)
+    together = run(table, [[1], [1], [3]], [1, 1, 1], options)
+    np.testing.assert_array_equal(together[2:], run(table, [[3]], [1], options, first=2))
+    assert np.any(together[0] != together[1])
+
+
+def test_samples_follow_the_distribution(table):
+    """The frequencies of the second token against its probabilities."""
+    count = 4000
+    tokens = run(table, [[2]] * count, [1] * count, decoding.Options(length=1, temperature=0.7))
+    shares = np.bincount(tokens[:, 1], minlength=V) / count
+    expected = jax.nn.softmax(table[2] / 0.7)
+    assert np.abs(shares - expected).max() < 4 * 0.5 / np.sqrt(count)
+
+
+def test_top_k_keeps_the_k_largest(table):
+    kept = np.isfinite(decoding.truncate(table, 3, None))
+    for row, logits in zip(kept, np.asarray(table), strict=True):
+        assert set(np.flatnonzero(row)) == set(np.argsort(logits)[-3:])
+
+
+def test_top_p_keeps_the_shortest_prefix_that_reaches_the_mass(table):
+    kept = np.isfinite(decoding.truncate(table, None, 0.8))
+    for row, probabilities in zip(kept, np.asarray(jax.nn.softmax(table)), strict=True):
+        nucleus, mass = set(), 0.0
+        for token in np.argsort(probabilities)[::-1]:
+            if mass >= 0.8:
+                break
+            nucleus.add(int(token))
+            mass += probabilities[token]
+        assert set(np.flatnonzero(row)) == nucleus
+
+
+@pytest.mark.parametrize("options", [{"top_k": 1}, {"top_p": 1e-6}])
+def test_the_smallest_choice_is_greedy(table, options):
+    greedy = run(table, [[2]], [1], decoding.Options(length=12, temperature=0.0))
+    np.testing.assert_array_equal(
+        greedy, run(table, [[2]], [1], decoding.Options(length=12, **options))
+    )
+
+
+def test_problems_of_every_option():
+    bad = decoding.Options(length=0, temperature=-1, top_k=0, top_p=1.5)
+    assert [p.split()[0] for p in bad.problems()] == ["length", "temperature", "top_k", "top_p"]
