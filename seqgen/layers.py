@@ -3,7 +3,6 @@
 A layer declares its parameters and calls the pure `recurrence.unroll`; models are built from it.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,13 @@ import jax.numpy as jnp
 
 from seqgen import cells, recurrence
 from seqgen.errors import UsageError, unknown
+
+RECURRENT_INITS = {
+    "orthogonal": nn.initializers.orthogonal(),
+    "identity": lambda key, shape: jnp.eye(*shape),
+    "glorot": nn.initializers.glorot_uniform(),
+    "normal": nn.initializers.variance_scaling(1.0, "fan_in", "normal"),
+}
 
 
 @dataclass(frozen=True)
@@ -38,25 +44,31 @@ class RecurrentOptions:
     parallel: bool = False  # associative scan, for cells without a recurrent product
 
     def problems(self) -> Iterator[str]:
-        for name in ("hidden_size", "num_layers"):
-            if getattr(self, name) < 1:
-                yield f"{name} must be at least 1, not {getattr(self, name)}"
-        for name in ("dropout", "zoneout"):
-            share = getattr(self, name)
-            if share is not None and not 0 <= share < 1:
-                yield f"{name} must be in [0, 1), not {share}"
+        """What is wrong with these options, one sentence each."""
         try:
-            _recurrent_init(self.recurrent_init)
             cell = cells.named(self.cell, self.activation)
         except UsageError as error:
             yield str(error)
             return
-        if self.parallel and cell.affine is None:
-            yield f"parallel needs a cell without a recurrent product, not {self.cell}"
-        if self.normalize and cell.affine is not None:
-            yield f"{self.cell} has no recurrent gates to normalize"
+        if self.recurrent_init not in RECURRENT_INITS:
+            yield str(unknown("recurrent_init", self.recurrent_init, RECURRENT_INITS))
+        if self.chrono_max is not None and not {"forget", "update", "store"} & set(cell.gates):
+            yield f"chrono_max needs gates that keep or store, and {self.cell} has none"
         if self.chrono_max is not None and self.chrono_max < 3:
             yield f"chrono_max must be at least 3 steps, not {self.chrono_max}"
+        if self.normalize and cell.affine is not None:
+            yield f"normalize needs recurrent gates, and {self.cell} has none"
+        if self.parallel and cell.affine is None:
+            yield f"parallel needs a cell without a recurrent product (min_gru), not {self.cell}"
+        if self.backward not in recurrence.BACKWARDS:
+            yield str(unknown("backward", self.backward, recurrence.BACKWARDS))
+        for name in ("hidden_size", "num_layers"):
+            if getattr(self, name) < 1:
+                yield f"{name} must be at least 1, not {getattr(self, name)}"
+        for name in ("dropout", "zoneout"):
+            rate = getattr(self, name)
+            if rate is not None and not 0 <= rate < 1:
+                yield f"{name} must be in [0, 1), not {rate}"
 
 
 class Recurrent(nn.Module):
@@ -172,8 +184,6 @@ class _Direction(nn.Module):
         """Layer normalisation of h W_h over the gates of an example, Ba, Kiros and Hinton 2016."""
         if not self.options.normalize:
             return None
-        if cell.affine is not None:
-            raise UsageError(f"{self.options.cell} has no recurrent gates to normalize")
         scale_G = self.param("scale_G", nn.initializers.ones, (width,))
 
         def normalize(gates_BG):
@@ -201,23 +211,9 @@ def _real(length_B, x_BTE):
 
 def _initial_recurrent(key, options, cell):
     """w_h_DG: each gate's own square matrix, of spectral radius about `recurrent_scale`."""
-    units, scale = options.hidden_size, options.recurrent_scale
-    init = _recurrent_init(options.recurrent_init)
+    init, square = RECURRENT_INITS[options.recurrent_init], (options.hidden_size,) * 2
     keys = jax.random.split(key, cell.num_gates)
-    return scale * jnp.concatenate([init(k, (units, units)) for k in keys], axis=-1)
-
-
-def _recurrent_init(name):
-    """(key, shape) -> a square matrix. Raises UsageError for an unknown name."""
-    inits = {
-        "orthogonal": nn.initializers.orthogonal(),
-        "identity": lambda key, shape: jnp.eye(*shape),
-        "glorot": nn.initializers.glorot_uniform(),
-        "normal": lambda key, shape: jax.random.normal(key, shape) / math.sqrt(shape[0]),
-    }
-    if name not in inits:
-        raise unknown("recurrent_init", name, inits)
-    return inits[name]
+    return options.recurrent_scale * jnp.concatenate([init(k, square) for k in keys], axis=-1)
 
 
 def _initial_bias(key, options, cell):
@@ -230,8 +226,6 @@ def _initial_bias(key, options, cell):
     zeros = jnp.zeros(options.hidden_size)
     if options.chrono_max is None:
         initial = {"forget": zeros + options.forget_bias}
-    elif not {"forget", "update", "store"} & set(cell.gates):
-        raise UsageError(f"chrono_max needs gates that keep or store; {options.cell} has none")
     else:
         u = jax.random.uniform(key, zeros.shape, minval=1.0, maxval=options.chrono_max - 1.0)
         initial = {"forget": jnp.log(u), "update": jnp.log(u), "store": -jnp.log(u)}

@@ -19,6 +19,7 @@ from seqgen.errors import UsageError, unknown
 from seqgen.plan import recurrence_schedule
 
 Params = dict[str, jax.Array]
+BACKWARDS = ("autodiff", "chunked")
 
 
 class Walk(NamedTuple):
@@ -89,8 +90,8 @@ def unroll(
       UsageError: `parallel` for a cell that is not affine, an unknown `backward`, or a gradient
         with respect to `hold`.
     """
-    if backward not in ("chunked", "autodiff"):
-        raise unknown("backward", backward, ("chunked", "autodiff"))
+    if backward not in BACKWARDS:
+        raise unknown("backward", backward, BACKWARDS)
     if parallel and cell.affine is None:
         raise UsageError("parallel needs a cell without a recurrent product, such as min_gru")
     dtype = jnp.result_type(x_BTE, params["w_x_EG"])

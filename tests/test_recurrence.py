@@ -1,0 +1,315 @@
+"""Unrolling is a plain loop over rows and steps, and its gradient is that loop's, in every mode."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from seqgen import cells, recurrence
+from seqgen.errors import UsageError
+
+B, T, E, D = 3, 5, 4, 6
+LENGTH = (5, 0, 3)
+RESET = np.zeros((B, T), bool)
+RESET[0, [2, 3]] = RESET[1, 0] = RESET[2, [0, 4]] = True
+CELLS = {name: cells.named(name) for name in cells.names()} | {"irnn": cells.rnn("relu")}
+MODES = {
+    "plain": {},
+    "length": {"length_B": LENGTH},
+    "hold": {"hold": "random"},
+    "reset": {"reset": RESET},
+    "reverse": {"reverse": True},
+    "everything": {"length_B": LENGTH, "hold": "random", "reset": RESET, "reverse": True},
+}
+
+
+@pytest.fixture(autouse=True)
+def float64_compiled_quickly():
+    jax.config.update("jax_disable_most_optimizations", True)  # a third of the time, same results
+    with jax.enable_x64(True):
+        yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+def problem(cell, steps=T, seed=0):
+    """(params, x_BTE, carry) with no zeros anywhere."""
+    keys = iter(jax.random.split(jax.random.key(seed), 6))
+    width = cell.num_gates * D
+    params = {
+        "w_x_EG": jax.random.normal(next(keys), (E, width)) * 0.5,
+        "b_G": jax.random.normal(next(keys), (width,)) * 0.3,
+    }
+    key_h, key_bias = next(keys), next(keys)
+    if cell.affine is None:
+        params["w_h_DG"] = jax.random.normal(key_h, (D, width)) * 0.5
+        if not cell.additive:
+            params["b_h_G"] = jax.random.normal(key_bias, (width,))
+    x_BTE = jax.random.normal(next(keys), (B, steps, E))
+    return params, x_BTE, tuple(jax.random.normal(next(keys), (cell.num_states, B, D)))
+
+
+def options(mode):
+    """A mode's arguments of `unroll`."""
+    chosen = dict(MODES[mode])
+    if "hold" in chosen:
+        hold = jax.random.uniform(jax.random.key(5), (B, T, D))
+        chosen["hold"] = hold.at[:, 1].set(1.0).at[:, 2].set(0.0)
+    return {k: v if k == "reverse" else jnp.asarray(v) for k, v in chosen.items()}
+
+
+def loop(cell, params, x_BTE, carry, length_B=None, hold=None, reset=None, reverse=False):
+    """The definition: row by row and step by step, only what is real."""
+    ends, rows = [], []
+    for b in range(B):
+        state = tuple(s[b] for s in carry)
+        real = range(T if length_B is None else LENGTH[b])
+        outputs = [jnp.zeros(D)] * T
+        for t in reversed(real) if reverse else real:
+            if reset is not None and RESET[b, t]:
+                state = tuple(jnp.zeros(D) for _ in state)
+            x_gates = x_BTE[b, t] @ params["w_x_EG"] + params["b_G"]
+            h_gates = None
+            if cell.affine is None:
+                h_gates = state[-1] @ params["w_h_DG"] + params.get("b_h_G", 0.0)
+            stepped = cell.step(x_gates, h_gates, state)
+            kept = 0.0 if hold is None else hold[b, t]
+            state = tuple(kept * o + (1 - kept) * n for o, n in zip(state, stepped, strict=True))
+            outputs[t] = state[-1]
+        ends.append(state)
+        rows.append(jnp.stack(outputs))
+    return tuple(jnp.stack(s) for s in zip(*ends, strict=True)), jnp.stack(rows)
+
+
+def value_and_grads(run):
+    """A scalar that weighs every output differently, its parts and its gradients."""
+
+    def total(params, x_BTE, carry):
+        last, h_BTD = run(params, x_BTE, carry)
+        weight = jax.random.normal(jax.random.key(7), (2, B, D))
+        weight_BTD = jax.random.normal(jax.random.key(8), h_BTD.shape)
+        ends = sum(jnp.sum(jnp.sin(s) * w) for s, w in zip(last, weight, strict=False))
+        return jnp.sum(jnp.sin(h_BTD) * weight_BTD) + ends, (last, h_BTD)
+
+    return jax.value_and_grad(total, (0, 1, 2), has_aux=True)
+
+
+@functools.cache
+def expected(name, mode):
+    cell = CELLS[name]
+    chosen = options(mode)
+    return value_and_grads(lambda *args: loop(cell, *args, **chosen))(*problem(cell))
+
+
+def assert_close(actual, wanted, tolerance=1e-10):
+    jax.tree.map(
+        lambda a, w: np.testing.assert_allclose(a, w, rtol=tolerance, atol=tolerance),
+        actual,
+        wanted,
+    )
+
+
+WAYS = [("chunked", 2), ("autodiff", None)]
+EVERY_WAY = [("chunked", 1), ("chunked", 2), ("chunked", T), ("chunked", None), ("autodiff", None)]
+
+
+@pytest.mark.parametrize(
+    ("mode", "backward", "chunk"),
+    [(mode, *way) for mode in MODES for way in (EVERY_WAY if mode == "everything" else WAYS)],
+)
+@pytest.mark.parametrize("name", CELLS)
+def test_values_and_gradients_are_the_loops(name, mode, backward, chunk):
+    cell = CELLS[name]
+    how = options(mode) | {"backward": backward, "chunk": chunk}
+    run = jax.jit(value_and_grads(lambda *args: recurrence.unroll(cell, *args, **how)))
+    assert_close(run(*problem(cell)), expected(name, mode))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_associative_scan_is_the_loop(mode):
+    cell = CELLS["min_gru"]
+    how = options(mode) | {"parallel": True}
+    run = jax.jit(value_and_grads(lambda *args: recurrence.unroll(cell, *args, **how)))
+    assert_close(run(*problem(cell)), expected("min_gru", mode))
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "min_gru", "rnn"])
+def test_gradient_is_the_limit_of_differences(name):
+    cell = CELLS[name]
+    how = options("everything") | {"chunk": 2}
+    run = jax.jit(lambda *args: recurrence.unroll(cell, *args, **how))
+    check_grads(run, problem(cell), order=1, modes=["rev"], atol=1e-5, rtol=1e-5)
+
+
+def test_autodiff_backward_has_forward_mode_and_higher_orders():
+    cell = CELLS["lstm"]
+    run = jax.jit(lambda *args: recurrence.unroll(cell, *args, backward="autodiff"))
+    check_grads(run, problem(cell, steps=3), order=2, modes=["fwd", "rev"], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("needed", ["params", "x", "carry"])
+@pytest.mark.parametrize("read", ["outputs", "last"])
+def test_a_gradient_does_not_depend_on_which_others_are_asked_for(needed, read):
+    """The backward pass leaves out what nobody needs, or what no one reads."""
+    cell = CELLS["lstm"]
+    arguments = problem(cell)
+
+    def total(*args):
+        last, h_BTD = recurrence.unroll(cell, *args, chunk=2)
+        return jnp.sum(h_BTD**2) if read == "outputs" else sum(jnp.sum(s**2) for s in last)
+
+    every = jax.jit(jax.grad(total, (0, 1, 2)))(*arguments)
+    which = ["params", "x", "carry"].index(needed)
+    assert_close(jax.jit(jax.grad(total, which))(*arguments), every[which])
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("name", ["lstm", "gru", "min_gru"])
+def test_padding_has_no_influence(name, reverse):
+    """Whatever padding holds, even NaN, and however long it is: same results, zero gradient."""
+    cell = CELLS[name]
+    params, x_BTE, carry = problem(cell)
+    longer_BTE = jnp.pad(x_BTE, ((0, 0), (0, 6), (0, 0)), constant_values=jnp.nan)
+    longer_BTE = longer_BTE.at[2, 3:].set(jnp.nan)
+    length_B = jnp.array(LENGTH)
+
+    def total(x_BTE):
+        last, h_BTD = recurrence.unroll(
+            cell, params, x_BTE, carry, length_B=length_B, reverse=reverse, chunk=2
+        )
+        value = jnp.sum(jnp.sin(h_BTD)) + sum(jnp.sum(s * s) for s in last)
+        return value, (last, h_BTD[:, :T], h_BTD[:, T:])
+
+    (_, short), d_short = jax.value_and_grad(total, has_aux=True)(x_BTE)
+    (_, long), d_long = jax.value_and_grad(total, has_aux=True)(longer_BTE)
+    assert_close(long[:2], short[:2])
+    assert not jnp.any(long[2]) and not jnp.any(long[1][2, 3:])
+    assert_close(d_long[:, :T], d_short)
+    assert not jnp.any(d_long[:, T:]) and not jnp.any(d_long[1]) and not jnp.any(d_long[2, 3:])
+    assert all(
+        jnp.array_equal(end[1], first[1]) for end, first in zip(short[0], carry, strict=True)
+    )
+
+
+def test_a_later_input_does_not_reach_an_earlier_output():
+    cell = CELLS["lstm"]
+    params, x_BTE, carry = problem(cell)
+
+    def early(x_BTE, reverse):
+        h_BTD = recurrence.unroll(cell, params, x_BTE, carry, reverse=reverse, chunk=2)[1]
+        return jnp.sum(h_BTD[:, 2])
+
+    forward = jax.grad(early)(x_BTE, False)
+    assert jnp.all(forward[:, :3] != 0) and not jnp.any(forward[:, 3:])
+    backward = jax.grad(early)(x_BTE, True)
+    assert jnp.all(backward[:, 2:] != 0) and not jnp.any(backward[:, :2])
+
+
+def test_a_reset_lets_nothing_through():
+    cell = CELLS["gru"]
+    params, x_BTE, carry = problem(cell)
+    reset = jnp.zeros((B, T), bool).at[:, 3].set(True)
+
+    def late(x_BTE, carry):
+        h_BTD = recurrence.unroll(cell, params, x_BTE, carry, reset=reset, chunk=2)[1]
+        return jnp.sum(h_BTD[:, 3:] ** 2)
+
+    d_x, d_carry = jax.grad(late, (0, 1))(x_BTE, carry)
+    assert jnp.all(d_x[:, 3:] != 0) and not jnp.any(d_x[:, :3]) and not jnp.any(d_carry[0])
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_pieces_with_the_carry_are_one_pass(name):
+    cell = CELLS[name]
+    params, x_BTE, carry = problem(cell)
+    run = jax.jit(functools.partial(recurrence.unroll, cell))
+    last, h_BTD = run(params, x_BTE, carry)
+    pieces = []
+    for x in jnp.split(x_BTE, [1, 3], axis=1):
+        carry, h = run(params, x, carry)
+        pieces.append(h)
+    assert_close((carry, jnp.concatenate(pieces, axis=1)), (last, h_BTD))
+
+
+def test_rows_and_lanes_are_alone():
+    """Neither other rows of the batch nor other lanes under vmap change a result or a gradient."""
+    cell = CELLS["lstm"]
+    lanes = [problem(cell, seed=seed) for seed in range(2)]
+    run = jax.jit(value_and_grads(lambda *args: recurrence.unroll(cell, *args, chunk=2)))
+    stacked = jax.tree.map(lambda *arrays: jnp.stack(arrays), *lanes)
+    together = jax.vmap(run)(*stacked)
+    for lane, arguments in enumerate(lanes):
+        assert_close(jax.tree.map(lambda a, lane=lane: a[lane], together), run(*arguments))
+
+    params, x_BTE, carry = lanes[0]
+    last, h_BTD = recurrence.unroll(cell, params, x_BTE, carry)
+    row = slice(1, 2)
+    alone = recurrence.unroll(cell, params, x_BTE[row], tuple(s[row] for s in carry))
+    assert_close(alone, (tuple(s[row] for s in last), h_BTD[row]))
+
+
+def test_normalize_sees_the_recurrent_gates():
+    cell = CELLS["lstm"]
+    params, x_BTE, carry = problem(cell)
+    tripled = params | {"w_h_DG": params["w_h_DG"] * 3}
+    run = functools.partial(recurrence.unroll, cell)
+    assert_close(
+        run(params, x_BTE, carry, normalize=lambda gates_BG: 3 * gates_BG),
+        run(tripled, x_BTE, carry),
+    )
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_narrow_products_keep_wide_sums_and_carries(name):
+    cell = CELLS[name]
+    arguments = jax.tree.map(lambda a: a.astype(jnp.float32), problem(cell))
+
+    def run(product_dtype):
+        how = {"chunk": 2, "product_dtype": product_dtype}
+        return jax.jit(value_and_grads(lambda *args: recurrence.unroll(cell, *args, **how)))
+
+    wide, narrow = run(None)(*arguments), run("bfloat16")(*arguments)
+    assert_close(narrow, wide, tolerance=0.1)
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(narrow[0][1]))
+    products = str(jax.make_jaxpr(run("bfloat16"))(*arguments))
+    assert products.count("preferred_element_type=float32") == products.count("dot_general[")
+
+
+def test_hold_has_no_gradient_in_chunks_but_by_autodiff():
+    cell = CELLS["rnn"]
+    params, x_BTE, carry = problem(cell)
+
+    def total(hold, backward):
+        outputs = recurrence.unroll(cell, params, x_BTE, carry, hold=hold, backward=backward)
+        return jnp.sum(outputs[1])
+
+    hold = jnp.full((B, T, 1), 0.5)
+    with pytest.raises(UsageError, match="backward='autodiff'"):
+        jax.grad(total)(hold, "chunked")
+    assert jnp.all(jax.grad(total)(hold, "autodiff") != 0)
+
+
+def test_impossible_requests_are_refused():
+    cell = CELLS["lstm"]
+    with pytest.raises(UsageError, match="min_gru"):
+        recurrence.unroll(cell, *problem(cell), parallel=True)
+    with pytest.raises(UsageError, match="autodiff, chunked"):
+        recurrence.unroll(cell, *problem(cell), backward="chunk")
+
+
+def test_training_memory_grows_with_the_carries_not_the_gates():
+    """At 1000 steps the chunked pass keeps less than half of what autodiff does."""
+    cell = CELLS["lstm"]
+    params, x_BTE, carry = problem(cell, steps=1000)
+
+    def temporary(backward):
+        def total(params):
+            last, _ = recurrence.unroll(cell, params, x_BTE, carry, backward=backward)
+            return jnp.sum(last[-1])
+
+        compiled = jax.jit(jax.grad(total)).lower(params).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    assert temporary("chunked") < temporary("autodiff") / 2
