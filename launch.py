@@ -129,7 +129,8 @@ def parse(name: str, argv: list[str]) -> flags.FlagValues:
     verb.define(values)
     try:
         if name == "train":
-            argv = config.from_command_line(argv, values)
+            argv, workdir = config.from_command_line(argv, values)
+            values.set_default("workdir", str(workdir))
         stray = values(argv)[1:]
     except flags.Error as error:
         raise UsageError(" ".join(str(error).split())) from error

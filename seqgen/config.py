@@ -216,11 +216,11 @@ def override(config: config_dict.ConfigDict, name: str, text: str) -> None:
         (config[section] if section else config)[leaf] = None
 
 
-def from_command_line(argv: list[str], values: flags.FlagValues) -> list[str]:
+def from_command_line(argv: list[str], values: flags.FlagValues) -> tuple[list[str], Path]:
     """Loads the experiment that `--config=FILE.py[:variant]` names, and defines its override flags.
 
-    Returns the arguments that remain to be parsed: `--config.field=value` are checked here and left
-    in place; the parsed `values.config` is the config with them applied.
+    Returns the arguments that remain to be parsed (`--config.field=value` are checked here and left
+    in place; the parsed `values.config` has them applied), and where the run goes by default.
     """
     names = [a.partition("=") for a in argv]
     references = [value for name, _, value in names if name == "--config"]
@@ -234,4 +234,5 @@ def from_command_line(argv: list[str], values: flags.FlagValues) -> list[str]:
         if name != "--config" and not (name.startswith("--config.") and value == "None"):
             rest.append(argument)
     config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=rest)
-    return rest
+    file, _, variant = references[0].partition(":")
+    return rest, Path("runs") / "-".join(filter(None, (Path(file).stem, variant)))

@@ -117,7 +117,7 @@ def watch(run: Run, dataset: Dataset, split: str, interrupt: Interrupt) -> Itera
     """Evaluates every new checkpoint as it appears, until the run has ended and none is left."""
     done = set()
     while True:
-        ended = run_directory.read_json(run.workdir / "status.json")["state"] != "RUNNING"
+        ended = run_directory.read_status(run.workdir)["status"] != "RUNNING"
         with Checkpoints(run.workdir, writer=False) as checkpoints:
             new = [step for step in checkpoints.steps() if step not in done]
         for step in new:
@@ -141,6 +141,11 @@ def main(
     with Interrupt() as interrupt:
         if watching:
             for result in watch(run, dataset, split, interrupt):
-                print(described(result))
+                print(line(result))
         else:
-            print(described(evaluate(run, parameters(run, which), dataset, split, interrupt)))
+            print(line(evaluate(run, parameters(run, which), dataset, split, interrupt)))
+
+
+def line(result: dict[str, Any]) -> str:
+    """An evaluation as one line for a person."""
+    return f"step {result['step']}  {result['split']}: {described(result['metrics'])}"

@@ -26,9 +26,10 @@ def generate(
     texts = sample(run, found, range(num), prompt, options, seed)
     folder = run.workdir / "samples"
     folder.mkdir(exist_ok=True)
+    asked = run_directory.digest([prompt, dataclasses.asdict(options)])[:6]
     written = []
     for index, text in enumerate(texts):
-        file = folder / f"step{found.step}-seed{seed}-{index:04d}.txt"
+        file = folder / f"step{found.step}-{asked}-seed{seed}-{index:04d}.txt"
         file.write_bytes(text.encode())
         record = mark(run, found, prompt, options, seed, index) | {
             "file_sha256": run_directory.file_digest(file)

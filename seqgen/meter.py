@@ -40,7 +40,7 @@ class Meter:
 
     def report(self, split: str, step: int, metrics: dict[str, float]) -> None:
         """Logs and says the numbers of an evaluation."""
-        self._log.write(step, split, metrics)
+        self._log.write({"step": step, "split": split, **metrics})
         self._progress.say(f"step {step}  {split}: {described(metrics)}")
         self._clock = (time.monotonic(), step)  # the next rate must not count the evaluation
 
@@ -69,7 +69,7 @@ class Meter:
             rate = (step - step_then) / (now - then)
             record["steps_per_second"] = rate
             record["targets_per_second"] = rate * record["weight"]
-        self._log.write(step, "train", record)
+        self._log.write({"step": step, "split": "train", **record})
         self._progress.show(self._line(step, record))
 
     def _line(self, step: int, record: dict[str, float]) -> str:

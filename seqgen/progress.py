@@ -1,6 +1,7 @@
 """What a long task shows: one live line on a terminal, a plain line now and then anywhere else."""
 
 import time
+from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
@@ -11,9 +12,10 @@ PLAIN_LINE_SECONDS = 10.0
 
 
 class Progress:
-    """Context manager. `show` replaces the live line; `say` prints a line that stays."""
+    """Context manager. `show` replaces the live line; `say` prints a line that stays, and logs it."""
 
-    def __init__(self) -> None:
+    def __init__(self, log: Path) -> None:
+        self._log = log.open("a", encoding="utf-8", buffering=1)
         self._console = Console(highlight=False, soft_wrap=True)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._printed = 0.0
@@ -28,6 +30,7 @@ class Progress:
     ) -> None:
         if self._console.is_terminal:
             self._live.stop()
+        self._log.close()
 
     def show(self, line: str) -> None:
         if self._console.is_terminal:
@@ -38,6 +41,7 @@ class Progress:
 
     def say(self, line: str) -> None:
         self._console.print(Text(line))
+        self._log.write(f"{time.strftime('%F %T')} {line}\n")
 
 
 def duration(seconds: float) -> str:

@@ -47,11 +47,11 @@ def parameters(run: Run, which: str | int) -> Found:
 
     Raises UsageError where there is no such checkpoint, or a damaged one.
     """
-    shapes = jax.eval_shape(run.objective.init, jax.random.key(0), example(run.spec))[0]
+    shapes = jax.eval_shape(run.objective.init, jax.random.key(0), example(run.spec, rows=1))[0]
     kept = "params" if run.config.ema is None else "ema"
     with Checkpoints(run.workdir, writer=False) as checkpoints:
         restored = checkpoints.restore({kept: shapes}, checked(which))
-        return Found(restored.step, restored.state[kept], checkpoints.digest(restored.step))
+        return Found(restored.step, restored.state[kept], restored.digest)
 
 
 def checked(which: str | int) -> str | int:
@@ -64,10 +64,9 @@ def checked(which: str | int) -> str | int:
         raise UsageError(f"--checkpoint is best, latest or a step, not {which!r}") from error
 
 
-def example(spec: dict[str, Any]) -> dict[str, jax.Array]:
-    """One row of zeros with the shapes that the spec promises: enough to build a model for."""
-    inputs, length = spec["inputs"], spec["length"]
-    rows = jnp.zeros((1, length), jnp.int32)
-    if inputs["kind"] == "real":
-        rows = jnp.zeros((1, length, inputs["size"]))
-    return {"inputs": rows, "length_B": jnp.full(1, length)}
+def example(spec: dict[str, Any], rows: int) -> dict[str, jax.Array]:
+    """A batch of zeros as the spec promises it: enough to build a model for."""
+    shape = (rows, spec["length"])
+    if spec["inputs"]["kind"] == "real":
+        return {"inputs": jnp.zeros((*shape, spec["inputs"]["size"]))}
+    return {"inputs": jnp.zeros(shape, jnp.int32)}

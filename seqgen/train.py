@@ -10,17 +10,26 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 from ml_collections import config_dict
 
-from seqgen import backend, decoding, generate, optimizer, plan, report, run_directory
+from seqgen import (
+    backend,
+    decoding,
+    environment,
+    generate,
+    optimizer,
+    plan,
+    report,
+    run_directory,
+)
 from seqgen import config as configs
 from seqgen import run as runs
 from seqgen import step as steps
 from seqgen.checkpoint import Checkpoints
 from seqgen.datasets import Dataset
 from seqgen.errors import UsageError
-from seqgen.evaluate import evaluate, evaluator
+from seqgen.evaluate import evaluate, evaluator, line
 from seqgen.interrupt import Interrupt, Interrupted
 from seqgen.meter import Meter
-from seqgen.metrics.likelihood import described, larger_is_better
+from seqgen.metrics.likelihood import larger_is_better
 from seqgen.progress import Progress
 
 State = steps.TrainState
@@ -52,23 +61,22 @@ def train(config: config_dict.ConfigDict, workdir: Path, *, compilation_cache: b
     configs.validate(config)
     with (
         run_directory.lock(workdir),
-        run_directory.log_file(workdir),
         Interrupt() as interrupt,
-        Progress() as progress,
+        Progress(workdir / "log.txt") as progress,
     ):
-        run_directory.start_attempt(workdir)
+        run_directory.set_status(workdir, "RUNNING")
         try:
             session = prepare(config, workdir, progress)
             with Checkpoints(workdir) as checkpoints:
                 reason = loop(session, checkpoints, interrupt, progress)
             finish(session, interrupt, progress)
         except Interrupted as stop:
-            run_directory.update_status(workdir, "PREEMPTED", exit_code=75, message=str(stop))
+            run_directory.set_status(workdir, "PREEMPTED", exit_code=75, message=str(stop))
             raise
         except BaseException as error:
-            run_directory.update_status(workdir, "FAILED", exit_code=1, message=str(error))
+            run_directory.set_status(workdir, "FAILED", exit_code=1, message=str(error))
             raise
-        run_directory.update_status(workdir, "DONE", exit_code=0, message=reason)
+        run_directory.set_status(workdir, "DONE", exit_code=0, message=reason)
         progress.say(f"report: {report.report(workdir)}")
 
 
@@ -91,7 +99,7 @@ def prepare(config: config_dict.ConfigDict, workdir: Path, progress: Progress) -
     upward = larger_is_better(options.monitor)
 
     def begin() -> State:
-        batch = dataset.batch(dataset.arrays, "train", jnp.int32(0), jax.random.key(0))
+        batch = runs.example(dataset.spec, config.dataset.batch_size)
         return steps.init(objective, optimizers, batch, options, upward)
 
     shapes = jax.eval_shape(begin)
@@ -148,7 +156,7 @@ def record(
     progress: Progress,
 ) -> None:
     """Writes the records of a new run; refuses to continue a run that differs, field by field."""
-    environment = run_directory.environment(devices=True) | {"fingerprint": dataset.fingerprint}
+    now = environment.record(devices=True) | {"fingerprint": dataset.fingerprint}
     if (workdir / "config.json").exists():
         stored = configs.from_json(run_directory.read_json(workdir / "config.json"))
         changed = configs.differences(stored, config)
@@ -162,13 +170,12 @@ def record(
         before = run_directory.read_json(workdir / "environment.json")
         if before["fingerprint"] != dataset.fingerprint:
             raise UsageError(f"the data have changed since {workdir} began; give another --workdir")
-        before |= {"plan": run_directory.read_json(workdir / "plan.json")}
-        now = environment | {"plan": layout._asdict()}
-        for difference in run_directory.environment_differences(before, now):
+        before |= run_directory.read_json(workdir / "plan.json")
+        for difference in environment.differences(before, now | layout._asdict()):
             progress.say(f"warning: this resume is not bit-exact: {difference}")
     run_directory.write_json(workdir / "config.json", configs.to_json(config))
     run_directory.write_json(workdir / "spec.json", dataset.spec)
-    run_directory.write_json(workdir / "environment.json", environment)
+    run_directory.write_json(workdir / "environment.json", now)
     run_directory.write_json(workdir / "plan.json", layout._asdict())
 
 
@@ -179,7 +186,7 @@ def loop(
     options = session.options
     state, due, resumed = begin_or_resume(session, checkpoints, progress)
     step = resumed or 0
-    with run_directory.Metrics(session.workdir, resumed) as log:
+    with run_directory.MetricsLog(session.workdir, step) as log:
         meter = Meter(options, session.dataset.spec.get("unit"), log, progress)
         try:
             while True:
@@ -194,7 +201,7 @@ def loop(
                 if due or (step != resumed and step and step % options.checkpoint_every == 0):
                     due = False
                     checkpoints.save(step, state, meta={"evaluation_due": False}, best=best)
-                    run_directory.update_status(session.workdir, "RUNNING", step=step)
+                    run_directory.set_status(session.workdir, "RUNNING", step=step)
                 if options.patience is not None and state.monitor.since_best > options.patience:
                     return f"no better {options.monitor} in {options.patience} evaluations"
                 if step >= options.num_steps:
@@ -208,7 +215,7 @@ def loop(
         except Interrupted as stop:
             meter.flush()
             checkpoints.save(step, state, meta={"evaluation_due": due}, blocking=True)
-            run_directory.update_status(session.workdir, "RUNNING", step=step)
+            run_directory.set_status(session.workdir, "RUNNING", step=step)
             progress.say(f"{stop} at step {step}, all saved: run it again to go on")
             raise
 
@@ -219,7 +226,7 @@ def begin_or_resume(
     """(state, whether its evaluation is still to be done, its step if it was found)."""
     if checkpoints.latest() is None:
         return session.begin(), False, None
-    step, state, meta = checkpoints.restore(session.target)
+    step, state, meta, _ = checkpoints.restore(session.target)
     progress.say(f"resumed {session.workdir} at step {step}")
     return state, meta["evaluation_due"], step
 
@@ -237,7 +244,7 @@ def finish(session: Session, interrupt: Interrupt, progress: Progress) -> None:
     found = runs.parameters(run, "best")
     split = "test" if "test" in session.dataset.num_batches else "valid"
     result = evaluate(run, found, session.dataset, split, interrupt)
-    progress.say(f"{split} (best checkpoint, step {found.step}): {described(result['metrics'])}")
+    progress.say(f"best checkpoint: {line(result)}")
     if run.objective.generate is not None:
         options, seed = decoding.Options(), session.options.seed
         for file in generate.generate(run, found, 1, None, options, seed):

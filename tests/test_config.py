@@ -32,7 +32,7 @@ def experiment(tmp_path):
 
 def parsed(*arguments):
     values = flags.FlagValues()
-    rest = config.from_command_line(["launch.py", *arguments], values)
+    rest, _ = config.from_command_line(["launch.py", *arguments], values)
     values(rest)
     return values.config
 
