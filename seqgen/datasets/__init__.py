@@ -1,0 +1,46 @@
+"""What supplies examples, one file each: `Options` and `make(options) -> Dataset`.
+
+Every batch is a pure function of its number, so the position in the data needs no checkpoint.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+SPLITS = ("train", "valid", "test")
+
+
+class Dataset(NamedTuple):
+    """Examples as a function of a batch number.
+
+    spec: JSON, enough to build a model and to encode and decode without the data:
+        {"dataset": name, "length": T at most, "streamed": bool,
+        "inputs": {"kind": "token" | "real", "size": V or E},
+        "targets": {"kind": "category" | "real", "size": C or F, "per": "step" | "sequence"}},
+        and where they exist "vocabulary", "classes" (names), "unit" ("character" | "word") and
+        "start" (what generation begins with when nothing is given).
+    fingerprint: sha256 of the data, or of a generator's version and options.
+    arrays: what lives on the device; handed to `batch`, so that no program holds it as a constant.
+    num_batches: batches of one evaluation pass over each split. Not every dataset has a test split.
+    batch: (arrays, split, index, key) -> batch, `split` a static string, `index` an int32 scalar.
+        With a key (training) the batches of index 0, 1, 2, … are endless: generated tasks draw
+        afresh, stored examples come once an epoch in an order keyed by the epoch, streamed text
+        starts every epoch at another offset. With key None (evaluation) the batches 0 …
+        num_batches[split] - 1 are one exact pass in a fixed order.
+
+    A batch has:
+        "inputs": int32 tokens [B, T] or float32 features [B, T, E]
+        "targets": int32 [B] or [B, T], or float32 [B, F]
+        "index_B": int32 number of the example in its split
+        "weight_B": float32, 0 for rows that only fill up the last batch, else 1
+        "length_B": int32 real steps of each row, where lengths differ; past them tokens are 0
+        "mask_BT": float32 weight of each target, where not all count
+        "reset_B": bool, streamed data only: this row does not go on from the last batch's row
+    """
+
+    spec: dict[str, Any]
+    fingerprint: str
+    arrays: Any
+    num_batches: dict[str, int]
+    batch: Callable[[Any, str, jax.Array, jax.Array | None], dict[str, jax.Array]]
