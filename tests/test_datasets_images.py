@@ -1,0 +1,146 @@
+"""Images read as sequences: scikit-learn's digits, and MNIST from its files."""
+
+import gzip
+import hashlib
+import os
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from seqgen.datasets import digits, mnist
+from seqgen.errors import UsageError
+from tests.idx import idx_bytes, write_mnist
+
+real_data = pytest.mark.skipif("SEQGEN_DATA" not in os.environ, reason="SEQGEN_DATA is not set")
+
+
+def whole(dataset, split):
+    """All examples of a split: inputs [N, T, E] and targets [N]."""
+    batch = jax.jit(dataset.batch, static_argnums=1)
+    found = [
+        batch(dataset.arrays, split, jnp.int32(i), None) for i in range(dataset.num_batches[split])
+    ]
+    kept = [np.asarray(b["weight_B"]) == 1 for b in found]
+    return tuple(
+        np.concatenate([np.asarray(b[name])[k] for b, k in zip(found, kept, strict=True)])
+        for name in ("inputs", "targets")
+    )
+
+
+@pytest.mark.parametrize("order", ["rows", "pixels"])
+def test_the_splits_of_digits_are_all_of_scikit_learns_images_once(order):
+    dataset = digits.make(digits.Options(batch_size=300, order=order))
+    pairs = []
+    for split in ("train", "valid", "test"):
+        inputs, targets = whole(dataset, split)
+        assert np.bincount(targets).min() > 0.06 * len(targets)  # shuffled: each digit everywhere
+        pairs += [
+            ((16 * image).astype(int).ravel().tolist(), int(digit))
+            for image, digit in zip(inputs, targets, strict=True)
+        ]
+    source = load_digits()
+    expected = [
+        (image.astype(int).tolist(), int(digit))
+        for image, digit in zip(source.data, source.target, strict=True)
+    ]
+    assert sorted(pairs) == sorted(expected)
+
+
+def test_mnist_reads_files_zipped_or_not(tmp_path):
+    (tmp_path / "zipped").mkdir()
+    (tmp_path / "plain").mkdir()
+    paths = [
+        write_mnist(tmp_path / "zipped", 30, 20),
+        write_mnist(tmp_path / "plain", 30, 20, zipped=False),
+    ]
+    one, other = (mnist.make(mnist.Options(path=path, valid_size=9)) for path in paths)
+    assert one.fingerprint == other.fingerprint
+    assert [len(one.arrays[split]["targets"]) for split in one.arrays] == [21, 9, 20]
+
+
+def test_mnist_orders_hold_the_same_pixels(tmp_path):
+    path = write_mnist(tmp_path, 30, 20)
+    make = lambda **o: mnist.make(mnist.Options(path=path, valid_size=9, **o))  # noqa: E731
+    rows, pixels = whole(make(), "valid")[0], whole(make(order="pixels"), "valid")[0]
+    raw = gzip.decompress((tmp_path / "train-images-idx3-ubyte.gz").read_bytes())[16:]
+    last = np.frombuffer(raw, np.uint8).reshape(30, 28, 28)[21:]
+    np.testing.assert_allclose(rows, last / 255.0, rtol=1e-6)
+    assert np.array_equal(rows.reshape(9, 784, 1), pixels)
+    permuted = make(order="permuted")
+    shuffled = whole(permuted, "valid")[0][..., 0]
+    order = np.lexsort(shuffled)
+    assert not np.array_equal(shuffled, pixels[..., 0])
+    assert np.array_equal(shuffled[:, order], pixels[..., 0][:, np.lexsort(pixels[..., 0])])
+    assert permuted.fingerprint == make(order="permuted").fingerprint
+    assert permuted.fingerprint != make(order="permuted", permutation_seed=1).fingerprint
+
+
+def damage(folder: Path, name: str, change) -> None:
+    file = folder / name
+    file.write_bytes(change(file.read_bytes()))
+
+
+LABELS, IMAGES = "train-labels-idx1-ubyte.gz", "train-images-idx3-ubyte.gz"
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "sentence"),
+    [
+        (IMAGES, lambda b: b[: len(b) // 2], f"{IMAGES} can't be read"),
+        (IMAGES, lambda b: b[:100] + bytes(50) + b[150:], f"{IMAGES} can't be read"),
+        (IMAGES, lambda b: b"not gzip", f"{IMAGES} can't be read"),
+        (LABELS, lambda b: b"", f"{LABELS} is not an IDX file"),
+        (LABELS, lambda b: gzip.compress(bytes(40)), "is not an IDX file of unsigned bytes with 1"),
+        (
+            LABELS,
+            lambda b: gzip.compress(gzip.decompress(b)[:-1]),
+            "announces 30 items of shape .., but has 29 bytes",
+        ),
+        (
+            IMAGES,
+            lambda b: gzip.compress(idx_bytes(np.zeros((30, 27, 28)))),
+            "holds items of shape .27, 28.",
+        ),
+        (
+            LABELS,
+            lambda b: gzip.compress(idx_bytes(np.zeros(29))),
+            "has 30 images, but .* 29 labels",
+        ),
+        (LABELS, lambda b: gzip.compress(idx_bytes(np.full(30, 11))), "has the label 11"),
+    ],
+)
+def test_damaged_mnist_files_are_named(tmp_path, name, change, sentence):
+    path = write_mnist(tmp_path, 30, 20)
+    damage(tmp_path, name, change)
+    with pytest.raises(UsageError, match=sentence):
+        mnist.make(mnist.Options(path=path, valid_size=9))
+
+
+def test_missing_mnist_files_are_named_with_their_source(tmp_path):
+    path = write_mnist(tmp_path, 30, 20)
+    (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(UsageError, match=f"no t10k-labels-idx1-ubyte.gz or .* in {path}.*https://"):
+        mnist.make(mnist.Options(path=path, valid_size=9))
+
+
+def test_validation_must_leave_something_to_train_on(tmp_path):
+    path = write_mnist(tmp_path, 30, 20)
+    with pytest.raises(UsageError, match="valid_size=30 leaves none of the 30"):
+        mnist.make(mnist.Options(path=path, valid_size=30))
+
+
+@real_data
+def test_the_real_mnist():
+    dataset = mnist.make(mnist.Options())
+    splits = dataset.arrays
+    assert [len(splits[split]["targets"]) for split in splits] == [55_000, 5000, 10_000]
+    images = np.concatenate([splits[split]["inputs"] for split in ("train", "valid")])
+    header = idx_bytes(np.zeros((0, 28, 28)))[:4] + np.array([60_000, 28, 28], ">u4").tobytes()
+    raw = header + images.tobytes()
+    assert hashlib.md5(raw).hexdigest() == "6bbc9ace898e44ae57da46a324031adb"
+    assert splits["train"]["targets"][:5].tolist() == [5, 0, 4, 1, 9]
+    assert splits["test"]["targets"][:5].tolist() == [7, 2, 1, 0, 4]
