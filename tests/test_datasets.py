@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from idx import write_mnist
 
 from seqgen.datasets import adding, copying, digits, mnist, parity, sampling, temporal_order, text
 from seqgen.errors import UsageError
-from tests.idx import write_mnist
 
 MAKE = {
     "adding": lambda folder: adding.make(adding.Options(batch_size=8, length=12, test_size=20)),

@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from idx import idx_bytes, write_mnist
 from sklearn.datasets import load_digits
 
 from seqgen.datasets import digits, mnist
 from seqgen.errors import UsageError
-from tests.idx import idx_bytes, write_mnist
 
 real_data = pytest.mark.skipif("SEQGEN_DATA" not in os.environ, reason="SEQGEN_DATA is not set")
 
@@ -99,6 +99,11 @@ LABELS, IMAGES = "train-labels-idx1-ubyte.gz", "train-images-idx3-ubyte.gz"
             LABELS,
             lambda b: gzip.compress(gzip.decompress(b)[:-1]),
             "announces 30 items of shape .., but has 29 bytes",
+        ),
+        (
+            LABELS,
+            lambda b: gzip.compress(gzip.decompress(b) + b"more"),
+            "announces 30 items of shape .., but has 34 bytes",
         ),
         (
             IMAGES,
