@@ -298,6 +298,53 @@ def test_a_reader_is_never_misled_while_a_writer_saves_and_deletes(tmp_path):
     assert len(seen["best"]) > 1
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_reader_chooses_again_when_its_step_is_deleted_or_replaced(
+    tmp_path, monkeypatch, caplog, moment
+):
+    load, meanwhile = stored_state.load, []
+
+    def load_while_a_writer_goes_on(path, target):
+        monkeypatch.setattr(stored_state, "load", load)
+        if moment == "before":
+            save(tmp_path, 20, 30, 40, best=[40])
+            meanwhile.append(names(tmp_path))
+            return load(path, target)
+        found = load(path, target)
+        with Checkpoints(tmp_path) as checkpoints:  # the same step with other numbers in it
+            checkpoints.save(10, state_of(11), meta={"second": True}, best=True)
+        return found
+
+    save(tmp_path, 10, best=[10])
+    monkeypatch.setattr(stored_state, "load", load_while_a_writer_goes_on)
+    with Checkpoints(tmp_path, writer=False) as checkpoints:
+        found = checkpoints.restore(state_of(0), "best")
+    if moment == "before":
+        assert meanwhile == [["30", "40"]]
+        states.assert_same(found.state, state_of(40))
+    else:
+        assert found.meta == {"second": True}
+        states.assert_same(found.state, state_of(11))
+    assert "damaged" not in caplog.text
+
+
+def test_a_step_that_is_half_deleted_is_not_there(tmp_path, monkeypatch):
+    def killed(path):
+        for file in list(path.rglob("*.json")):
+            file.unlink()
+        raise OSError("killed")
+
+    save(tmp_path, 10, 20)
+    with pytest.raises(Failure, match="killed"), monkeypatch.context() as patch:
+        patch.setattr("seqgen.saved_steps.shutil.rmtree", killed)
+        save(tmp_path, 30)
+    assert names(tmp_path) == ["10.deleting", "20", "30"]
+    with pytest.raises(UsageError, match="no step 10"):
+        restore(tmp_path, 10)
+    save(tmp_path, 40)
+    assert names(tmp_path) == ["30", "40"]
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """Mounts a disk of so many bytes; skips where that is not allowed."""

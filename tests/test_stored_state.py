@@ -174,6 +174,20 @@ def test_no_flipped_byte_of_the_arrays_gives_other_arrays(tmp_path, stored):
         file.write_bytes(content)
 
 
+def test_the_manifest_vouches_for_its_own_words(tmp_path, stored):
+    damaged = tmp_path / "1"
+    subprocess.run(["cp", "-r", stored, damaged], check=True)
+    content = (damaged / "manifest.json").read_bytes()
+    for old, new in (
+        (b'"rate":0.1', b'"rate":0.3'),
+        (b"params/player/half", b"params/player/hald"),
+    ):
+        assert content.count(old) == 1
+        (damaged / "manifest.json").write_bytes(content.replace(old, new))
+        with pytest.raises(stored_state.DamageError, match="does not match its own digest"):
+            stored_state.load(damaged, states.make(1))
+
+
 def test_the_format_of_another_version_is_refused(tmp_path):
     directory = store(tmp_path / "1", {"x": np.zeros(1)})
     found = stored_state.manifest(directory)
