@@ -304,7 +304,7 @@ def _backward(walk, residuals, cotangents):
 def _outer(a_CBE, d_CBG, product_dtype):
     """The gradient of a weight: the outer products, summed over the chunk and the batch."""
     a, d = a_CBE.reshape(-1, a_CBE.shape[-1]), d_CBG.reshape(-1, d_CBG.shape[-1])
-    return _product(a.T, d, product_dtype)
+    return _product(lax.optimization_barrier(a.T), d, product_dtype)
 
 
 _chunked.defvjp(_forward, _backward, symbolic_zeros=True)
