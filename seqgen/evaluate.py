@@ -114,15 +114,23 @@ def evaluate(
 
 
 def watch(run: Run, dataset: Dataset, split: str, interrupt: Interrupt) -> Iterator[dict[str, Any]]:
-    """Evaluates every new checkpoint as it appears, until the run has ended and none is left."""
+    """Evaluates every new checkpoint as it appears, until the run has ended and none is left.
+
+    A step that the run has deleted by the time it is read is passed over.
+    """
     done = set()
     while True:
         ended = run_directory.read_status(run.workdir)["status"] != "RUNNING"
-        with Checkpoints(run.workdir, writer=False) as checkpoints:
-            new = [step for step in checkpoints.steps() if step not in done]
+        new = [step for step in saved_steps(run) if step not in done]
         for step in new:
             done.add(step)
-            yield evaluate(run, parameters(run, step), dataset, split, interrupt)
+            try:
+                found = parameters(run, step)
+            except UsageError:
+                if step in saved_steps(run):
+                    raise
+                continue
+            yield evaluate(run, found, dataset, split, interrupt)
         if ended and not new:
             return
         time.sleep(POLL_SECONDS)
@@ -130,9 +138,12 @@ def watch(run: Run, dataset: Dataset, split: str, interrupt: Interrupt) -> Itera
             raise Interrupted(interrupt.requested)
 
 
-def main(
-    workdir: Path, which: str, split: str, *, watching: bool, compilation_cache: bool
-) -> None:
+def saved_steps(run: Run) -> list[int]:
+    with Checkpoints(run.workdir, writer=False) as checkpoints:
+        return checkpoints.steps()
+
+
+def main(workdir: Path, which: str, split: str, *, watching: bool, compilation_cache: bool) -> None:
     """The verb: evaluates and prints."""
     run = runs.load(workdir)
     backend.start(run.config.dataset.batch_size, compilation_cache=compilation_cache)

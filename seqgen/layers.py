@@ -3,6 +3,7 @@
 A layer declares its parameters and calls the pure `recurrence.unroll`; models are built from it.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -192,6 +193,32 @@ class _Direction(nn.Module):
             return centred * jax.lax.rsqrt(variance + 1e-5) * scale_G[None]
 
         return normalize
+
+
+class Tokens(nn.Module):
+    """Token ids as features of mean square one, like any other input of a layer.
+
+    One-hot vectors, or rows of a learned table, would else reach the gates at 1/sqrt(V) or
+    1/sqrt(E) of the size that the initial weights are made for.
+    """
+
+    vocabulary_size: int
+    embedding_size: int | None  # None: one-hot
+
+    def setup(self) -> None:
+        if self.embedding_size is not None:
+            self.table = nn.Embed(self.vocabulary_size, self.embedding_size)
+
+    def __call__(self, tokens: jax.Array) -> jax.Array:
+        """Ids [...] to features [..., E], E being V for one-hot."""
+        if self.embedding_size is None:
+            one_hot = jax.nn.one_hot(tokens, self.vocabulary_size, dtype=jnp.result_type(float))
+            return math.sqrt(self.vocabulary_size) * one_hot
+        return math.sqrt(self.embedding_size) * self.table(tokens)
+
+    def attend(self, h: jax.Array) -> jax.Array:
+        """Logits [..., V] of features [..., E] by the table itself (Press and Wolf 2017)."""
+        return self.table.attend(h)
 
 
 def dropout(x: jax.Array, rate: float, key: jax.Array, shared_axes: tuple[int, ...] = ()):

@@ -12,7 +12,7 @@ PLAIN_LINE_SECONDS = 10.0
 
 
 class Progress:
-    """Context manager. `show` replaces the live line; `say` prints a line that stays, and logs it."""
+    """Context manager. `show` replaces the live line; `say` prints and logs a line that stays."""
 
     def __init__(self, log: Path) -> None:
         self._log = log.open("a", encoding="utf-8", buffering=1)

@@ -32,7 +32,13 @@ def drawer(dataset):
 @pytest.mark.parametrize("random_offset", [True, False])
 def test_training_rows_are_contiguous_text_from_batch_to_batch(tmp_path, random_offset):
     dataset = numbered(
-        tmp_path, 1000, batch_size=4, length=10, random_offset=random_offset, eval_streams=5
+        tmp_path,
+        1000,
+        batch_size=4,
+        length=10,
+        random_offset=random_offset,
+        restart=None,
+        eval_streams=5,
     )
     draw, key = drawer(dataset), jax.random.key(0)
     batches_an_epoch = 22  # 900 tokens for 4 rows of 10
@@ -99,12 +105,21 @@ def test_the_batch_size_does_not_change_evaluation(tmp_path):
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
+def test_a_share_of_the_training_rows_restarts_and_none_in_evaluation(tmp_path):
+    dataset = numbered(tmp_path, 9000, batch_size=20, length=2, restart=0.1, eval_streams=4)
+    draw = drawer(dataset)
+    starts = np.stack([draw("train", i, jax.random.key(0))["reset_B"] for i in range(1, 101)])
+    assert abs(starts.mean() - 0.1) < 4 * np.sqrt(0.09 / starts.size)
+    assert starts.any(axis=0).all()  # every row, each in batches of its own
+    assert not draw("train", 1, None)["reset_B"].any()
+
+
 def test_without_carry_every_batch_starts_anew(tmp_path):
     dataset = numbered(tmp_path, 2000, batch_size=2, length=4, carry=False)
     draw = drawer(dataset)
     assert draw("train", 3, jax.random.key(0))["reset_B"].all()
     assert not draw("train", 1, None)["reset_B"].any()
-    dataset = numbered(tmp_path, 2000, batch_size=2, length=4, eval_carry=False)
+    dataset = numbered(tmp_path, 2000, batch_size=2, length=4, restart=None, eval_carry=False)
     draw = drawer(dataset)
     assert not draw("train", 3, jax.random.key(0))["reset_B"].any()
     assert draw("train", 1, None)["reset_B"].all()

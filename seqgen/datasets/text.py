@@ -35,12 +35,15 @@ class Options:
     path: str | None = None  # UTF-8 file, or folder with a file per split; None: Python's own help
     shares: tuple[float, ...] = (0.9, 0.05, 0.05)  # of one file, by position; a last 0: no test
     random_offset: bool = True  # training epochs start at another token, so blocks border elsewhere
+    restart: float | None = 0.05  # share of rows that start anew with each batch, to learn to begin
     carry: bool = True  # training rows go on from batch to batch; False: each batch starts anew
     eval_carry: bool = True  # the same for evaluation; False: blocks of `length` scored alone
     eval_streams: int = 32  # rows of an evaluation batch
 
     def problems(self) -> Iterator[str]:
         yield from sampling.too_small(self, batch_size=1, length=1, eval_streams=1)
+        if self.restart is not None and not 0 <= self.restart < 1:
+            yield f"dataset.restart must be in [0, 1), not {self.restart}"
         if self.unit not in UNITS:
             yield str(unknown("dataset.unit", self.unit, UNITS))
         if len(self.shares) != 3 or min(self.shares) < 0 or not math.isclose(sum(self.shares), 1):
@@ -205,19 +208,22 @@ def _train_batch(
     batches = _train_batches(options, size)
     epoch, number = index // batches, index % batches
     row_length = batches * options.length
+    key_offset, key_restart = jax.random.split(jax.random.fold_in(key, epoch))
     begin = 0
     if options.random_offset:
         spare = size - 1 - options.batch_size * row_length
-        key_epoch = jax.random.fold_in(key, epoch)
-        begin = jax.random.randint(key_epoch, (), 0, spare + 1, jnp.int32)
+        begin = jax.random.randint(key_offset, (), 0, spare + 1, jnp.int32)
     row_B = jnp.arange(options.batch_size)
     begin_B = begin + row_B * row_length + number * options.length
     place_BT = begin_B[:, None] + jnp.arange(options.length)[None]
-    starts = (number == 0) | (not options.carry)
+    starts_B = jnp.broadcast_to((number == 0) | (not options.carry), row_B.shape)
+    if options.restart is not None:
+        key_batch = jax.random.fold_in(key_restart, number)
+        starts_B |= jax.random.bernoulli(key_batch, options.restart, row_B.shape)
     return {
         "inputs": jnp.take(tokens_N, place_BT).astype(jnp.int32),
         "targets": jnp.take(tokens_N, place_BT + 1).astype(jnp.int32),
-        "reset_B": jnp.broadcast_to(starts, (options.batch_size,)),
+        "reset_B": starts_B,
         "index_B": (row_B * batches + number).astype(jnp.int32),
         "weight_B": jnp.ones(options.batch_size, jnp.float32),
     }

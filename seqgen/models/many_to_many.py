@@ -6,16 +6,15 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from seqgen.errors import UsageError
-from seqgen.layers import Recurrent, RecurrentOptions, dropout
+from seqgen.layers import Recurrent, RecurrentOptions, Tokens, dropout
 
 
 @dataclasses.dataclass(frozen=True)
 class Options(RecurrentOptions):
     embedding_size: int | None = None  # of token inputs; None feeds them one-hot
-    tie_embedding: bool = False  # the output weights are the embedding (Press & Wolf 2017)
+    tie_embedding: bool = False  # the output weights are the embedding (Press and Wolf 2017)
     input_dropout: float | None = None  # share of input features zeroed, one mask for all steps
     output_dropout: float | None = None  # share of units zeroed before the output layer
 
@@ -47,8 +46,8 @@ class ManyToMany(nn.Module):
 
     def setup(self) -> None:
         o = self.options
-        if self.input_kind == "token" and o.embedding_size is not None:
-            self.embed = nn.Embed(self.input_size, o.embedding_size)
+        if self.input_kind == "token":
+            self.tokens = Tokens(self.input_size, o.embedding_size)
         self.recurrent = Recurrent(o)
         if not o.tie_embedding:
             self.output = nn.Dense(self.output_size)
@@ -63,13 +62,13 @@ class ManyToMany(nn.Module):
     ) -> tuple[Any, jax.Array]:
         """inputs: tokens [B, T] or features [B, T, E]. Returns (last carry, outputs [B, T, V])."""
         o = self.options
-        x_BTE = self._features(inputs)
+        x_BTE = self.tokens(inputs) if self.input_kind == "token" else inputs
         if train and o.input_dropout is not None:
             x_BTE = dropout(x_BTE, o.input_dropout, self.make_rng("dropout"), shared_axes=(1,))
         carry, h_BTD = self.recurrent(x_BTE, carry, length_B=length_B, train=train)
         if train and o.output_dropout is not None:
             h_BTD = dropout(h_BTD, o.output_dropout, self.make_rng("dropout"), shared_axes=(1,))
-        return carry, self.embed.attend(h_BTD) if o.tie_embedding else self.output(h_BTD)
+        return carry, self.tokens.attend(h_BTD) if o.tie_embedding else self.output(h_BTD)
 
     def initial_carry(self, batch_size: int) -> Any:
         return Recurrent(self.options, parent=None).initial_carry(batch_size)
@@ -82,10 +81,3 @@ class ManyToMany(nn.Module):
         del context
         carry, logits_BTV = self(token_B[:, None], carry)
         return carry, logits_BTV[:, 0]
-
-    def _features(self, inputs: jax.Array) -> jax.Array:
-        if self.input_kind == "real":
-            return inputs
-        if self.options.embedding_size is None:
-            return jax.nn.one_hot(inputs, self.input_size, dtype=jnp.result_type(float))
-        return self.embed(inputs)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from seqgen.errors import UsageError
-from seqgen.layers import Recurrent, RecurrentOptions, dropout
+from seqgen.layers import Recurrent, RecurrentOptions, Tokens, dropout
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,11 +52,7 @@ class ManyToOne(nn.Module):
         """inputs: tokens [B, T] or features [B, T, E]. Returns (last carry, outputs [B, C])."""
         o = self.options
         if self.input_kind == "token":
-            inputs = (
-                jax.nn.one_hot(inputs, self.input_size, dtype=jnp.result_type(float))
-                if o.embedding_size is None
-                else nn.Embed(self.input_size, o.embedding_size, name="embed")(inputs)
-            )
+            inputs = Tokens(self.input_size, o.embedding_size, name="tokens")(inputs)
         carry, _ = Recurrent(o, name="recurrent")(inputs, carry, length_B=length_B, train=train)
         h_BD = jnp.concatenate([direction[-1] for direction in carry[-1]], axis=-1)
         if train and o.output_dropout is not None:
