@@ -1,0 +1,30 @@
+"""MNIST read pixel by pixel, 784 steps; `permuted` shuffles the pixels by one fixed permutation.
+
+python launch.py train --config=experiments/mnist_pixels.py     (pixels, permuted, irnn)
+"""
+
+from ml_collections import config_dict
+
+from seqgen import config
+
+
+def get_config(arg: str | None = None) -> config_dict.ConfigDict:
+    variant = config.variant_of(arg, ("pixels", "permuted", "irnn"))
+    c = config.default(dataset="mnist", model="many_to_one", objective="likelihood")
+    c.dataset.order = "permuted" if variant == "permuted" else "pixels"
+    c.dataset.batch_size = 128
+    c.model.hidden_size = 128
+    if variant == "irnn":  # Le, Jaitly & Hinton 2015
+        c.model.cell, c.model.activation, c.model.recurrent_init = "rnn", "relu", "identity"
+    else:
+        c.model.chrono_max = 784  # Tallec & Ollivier 2018
+    c.num_steps = 12_000
+    c.log_every, c.eval_every, c.checkpoint_every = 100, 2000, 500
+    c.monitor = "accuracy"
+    c.ema = 0.995
+    c.optimizer.rule = "adamw"
+    c.optimizer.learning_rate = 1e-4 if variant == "irnn" else 2e-3
+    c.optimizer.schedule = "cosine"
+    c.optimizer.warmup_steps = 200
+    c.optimizer.clip_norm = 1.0
+    return c

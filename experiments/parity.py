@@ -1,0 +1,20 @@
+"""Parity of up to 40 bits, from one answer at the end of each sequence.
+
+python launch.py train --config=experiments/parity.py           (lstm, gru, rnn)
+"""
+
+from ml_collections import config_dict
+
+from seqgen import config
+
+
+def get_config(arg: str | None = None) -> config_dict.ConfigDict:
+    variant = config.variant_of(arg, ("lstm", "gru", "rnn"))
+    c = config.default(dataset="parity", model="many_to_one", objective="likelihood")
+    c.model.cell, c.model.hidden_size = variant, 64
+    c.num_steps = 1500
+    c.log_every, c.eval_every, c.checkpoint_every = 50, 500, 500
+    c.optimizer.rule, c.optimizer.learning_rate = "adam", 5e-3
+    c.optimizer.schedule = "cosine"
+    c.optimizer.clip_norm = 1.0
+    return c

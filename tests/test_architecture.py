@@ -1,0 +1,81 @@
+"""The house keeps its shape: imports run one way, and no part is special to the train step."""
+
+import ast
+from pathlib import Path
+
+import seqgen
+
+ROOT = Path(seqgen.__file__).parent
+ORDER = (
+    "errors",
+    "plan",
+    "cells",
+    "recurrence",
+    "layers",
+    "models",
+    "metrics",
+    "decoding",
+    "objectives",
+    "datasets",
+    "optimizer",
+    "config",
+    "step",
+    "run_directory",
+    "environment",
+    "stored_state",
+    "saved_steps",
+    "checkpoint",
+    "backend",
+    "interrupt",
+    "progress",
+    "meter",
+    "run",
+    "evaluate",
+    "generate",
+    "verify",
+    "report",
+    "train",
+    "listing",
+)
+
+
+def imported(file):
+    """Top-level parts of seqgen that a file imports."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [
+                f"{node.module}.{a.name}" if node.module == "seqgen" else node.module
+                for a in node.names
+            ]
+        else:
+            continue
+        yield from (name.split(".")[1] for name in names if name and name.startswith("seqgen."))
+
+
+def part(file):
+    return file.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def test_imports_run_from_left_to_right():
+    for file in ROOT.rglob("*.py"):
+        if file == ROOT / "__init__.py":
+            continue
+        here = part(file)
+        assert here in ORDER, f"{here} has no place in the order"
+        for other in imported(file):
+            assert ORDER.index(other) <= ORDER.index(here), f"{file} imports {other}"
+
+
+def test_the_step_names_no_model_data_or_objective():
+    text = (ROOT / "step.py").read_text()
+    for folder in ("models", "datasets", "objectives"):
+        for file in (ROOT / folder).glob("[a-z]*.py"):
+            assert file.stem not in text
+
+
+def test_no_relative_imports():
+    for file in ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            assert not (isinstance(node, ast.ImportFrom) and node.level)

@@ -1,0 +1,176 @@
+"""Generation, its marks, verification, evaluation and the report, on one small trained run."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import runs
+
+from seqgen import config as configs
+from seqgen import decoding, evaluate, generate, report, run_directory, verify
+from seqgen import run as stored_runs
+from seqgen.errors import UsageError
+from seqgen.interrupt import Interrupt
+
+OPTIONS = decoding.Options(length=30)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    config = runs.small("streams", folder)
+    runs.run(config, folder / "run")
+    return folder / "run"
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    """A copy that a test may damage."""
+    shutil.copytree(trained, tmp_path / "run")
+    return stored_runs.load(tmp_path / "run")
+
+
+@pytest.fixture
+def best(run):
+    return stored_runs.parameters(run, "best")
+
+
+def sample(run, best, indices, prompt="the ", seed=0):
+    return generate.sample(run, best, indices, prompt, OPTIONS, seed)
+
+
+def test_samples_continue_the_prompt_and_depend_on_seed_and_index(run, best):
+    texts = sample(run, best, range(3))
+    assert all(t.startswith("the ") and len(t) == 4 + 30 for t in texts)
+    assert len(set(texts)) == 3
+    assert texts == sample(run, best, range(3))
+    assert texts != sample(run, best, range(3), seed=1)
+
+
+def test_a_sample_depends_on_neither_the_number_nor_its_neighbours(run, best):
+    many = sample(run, best, range(generate.BLOCK + 3))
+    assert [many[-1]] == sample(run, best, range(generate.BLOCK + 2, generate.BLOCK + 3))
+    assert many[:2] == sample(run, best, range(2))
+
+
+def test_generated_text_is_the_plain_loop_over_the_model(run, best):
+    """Greedy, against repeated full passes of the model over the growing text."""
+    greedy = decoding.Options(length=8, temperature=0.0)
+    (text,) = generate.sample(run, best, range(1), "the ", greedy, 0)
+    data = configs.part("dataset", "text")
+    model = configs.part("model", "many_to_many").make(
+        configs.options(run.config, "model"), run.spec
+    )
+    tokens = list(np.asarray(data.encode(run.spec, "the ")))
+    for _ in range(8):
+        _, logits = model.apply({"params": best.params["model"]}, np.asarray(tokens)[None])
+        tokens.append(int(np.argmax(logits[0, -1])))
+    assert text == data.decode(run.spec, np.asarray(tokens))
+
+
+@pytest.mark.parametrize(
+    ("options", "prompt", "sentence"),
+    [
+        (decoding.Options(length=0), "a", "length"),
+        (OPTIONS, "", "prompt is empty"),
+        (OPTIONS, "snow ☃", "☃"),
+    ],
+)
+def test_bad_requests_are_one_sentence(run, best, options, prompt, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        generate.sample(run, best, range(1), prompt, options, 0)
+
+
+def test_a_marked_file_verifies_by_being_made_again(run, best):
+    files = generate.generate(run, best, 2, "the ", OPTIONS, 5)
+    record = json.loads(generate.record_of(files[1]).read_text())
+    assert record["generated"] is True
+    assert (record["seed"], record["index"], record["step"]) == (5, 1, best.step)
+    assert verify.verify(files[1]).finding is verify.Finding.GENERATED
+
+
+def test_verify_never_says_real(run, best, tmp_path):
+    (file,) = generate.generate(run, best, 1, None, OPTIONS, 0)
+    plain = tmp_path / "plain.txt"
+    plain.write_text("written by hand")
+    assert verify.verify(plain).finding is verify.Finding.UNKNOWN
+    file.write_text(file.read_text() + "!")
+    assert verify.verify(file).finding is verify.Finding.ALTERED
+    forged = json.loads(generate.record_of(file).read_text())
+    forged["file_sha256"] = run_directory.file_digest(file)
+    run_directory.write_json(generate.record_of(file), forged)
+    assert verify.verify(file).finding is verify.Finding.ALTERED
+
+
+def test_verify_without_the_checkpoint_says_so(run, best):
+    (file,) = generate.generate(run, best, 1, None, OPTIONS, 0)
+    shutil.rmtree(run.workdir / "checkpoints")
+    assert verify.verify(file).finding is verify.Finding.UNREPEATED
+
+
+def dataset_of(run, **changes):
+    section = run.config.dataset
+    for name, value in changes.items():
+        section[name] = value
+    return configs.part("dataset", section.name).make(configs.options(run.config, "dataset"))
+
+
+def test_evaluation_is_exact_whatever_the_batch_size(tmp_path):
+    """The mean over the split against one pass of the plain model over all of it."""
+    config = runs.small("epochs", tmp_path)
+    runs.run(config, tmp_path / "run")
+    run = stored_runs.load(tmp_path / "run")
+    found = stored_runs.parameters(run, "latest")
+    results = []
+    for batch_size in (64, 7, 1000):
+        dataset = dataset_of(run, batch_size=batch_size)
+        with Interrupt() as interrupt:
+            results.append(evaluate.evaluate(run, found, dataset, "valid", interrupt)["metrics"])
+    for other in results[1:]:
+        assert other["accuracy"] == results[0]["accuracy"]
+        np.testing.assert_allclose(other["loss"], results[0]["loss"], rtol=1e-6)
+    whole = dataset_of(run, batch_size=180)
+    batch = whole.batch(whole.arrays, "valid", np.int32(0), None)
+    model = configs.part("model", "many_to_one").make(
+        configs.options(run.config, "model"), run.spec
+    )
+    _, logits = model.apply({"params": found.params["model"]}, batch["inputs"])
+    correct = np.argmax(logits, axis=-1) == np.asarray(batch["targets"])
+    np.testing.assert_allclose(results[0]["accuracy"], correct.mean(), rtol=1e-6)
+
+
+def test_watch_evaluates_every_checkpoint_of_a_finished_run(run):
+    run_directory.set_status(run.workdir, "DONE")
+    with Interrupt() as interrupt:
+        seen = list(evaluate.watch(run, dataset_of(run), "valid", interrupt))
+    logged = {
+        r["step"]: r["loss"]
+        for r in run_directory.read_metrics(run.workdir)
+        if r["split"] == "valid"
+    }
+    assert len(seen) >= 2
+    for result in seen:
+        if result["step"] in logged:
+            np.testing.assert_allclose(result["metrics"]["loss"], logged[result["step"]], rtol=1e-5)
+
+
+def test_evaluating_other_data_or_an_unknown_split_is_refused(run, best, tmp_path):
+    with Interrupt() as interrupt:
+        with pytest.raises(UsageError, match="have: test, train, valid"):
+            evaluate.evaluate(run, best, dataset_of(run), "dev", interrupt)
+        (tmp_path / "other.txt").write_text(runs.TEXT + "more\n" * 50)
+        other = dataset_of(run, path=str(tmp_path / "other.txt"))
+        with pytest.raises(UsageError, match="have changed"):
+            evaluate.evaluate(run, best, other, "valid", interrupt)
+
+
+def test_the_report_is_one_page_with_its_pictures_inside(run, best):
+    generate.generate(run, best, 1, None, OPTIONS, 0)
+    run_directory.set_status(run.workdir, "DONE", message="all steps done <&>")
+    page = report.report(run.workdir).read_text()
+    assert "data:image/png;base64," in page
+    assert "http" not in page
+    assert "model.hidden_size" in page
+    assert "all steps done &lt;&amp;&gt;" in page
+    assert "(generated)" in page
