@@ -1,0 +1,128 @@
+"""The objective and its metrics against sums written out by hand."""
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from seqgen.metrics import likelihood as metrics
+from seqgen.objectives import likelihood
+
+B, T, V = 3, 4, 5
+
+
+class Fixed(nn.Module):
+    """A model whose outputs are its inputs, scaled by one parameter."""
+
+    per: str
+
+    @nn.compact
+    def __call__(self, inputs, carry=None, length_B=None, *, train=False):
+        scale = self.param("scale", nn.initializers.ones, ())
+        return carry, scale * (inputs if self.per == "step" else inputs[:, -1])
+
+    def initial_carry(self, batch_size):
+        return jnp.zeros((batch_size, 1))
+
+
+def objective(kind="category", per="step", size=V):
+    spec = {
+        "inputs": {"kind": "real", "size": size},
+        "targets": {"kind": kind, "size": size, "per": per},
+        "streamed": False,
+    }
+    return likelihood.make(likelihood.Options(), Fixed(per), spec)
+
+
+def batch(**changes):
+    key_x, key_y = jax.random.split(jax.random.key(0))
+    return {
+        "inputs": jax.random.normal(key_x, (B, T, V)),
+        "targets": jax.random.randint(key_y, (B, T), 0, V),
+        "weight_B": jnp.ones(B),
+    } | changes
+
+
+def measured(o, examples):
+    params, memory = o.init(jax.random.key(1), examples)
+    values, _ = o.measure(params, memory, examples, jax.random.key(2))
+    return jax.device_get(values)
+
+
+def nats(examples, row, step):
+    logits = np.asarray(examples["inputs"])[row, step]
+    return -logits[int(examples["targets"][row, step])] + math.log(np.exp(logits).sum())
+
+
+def test_steps_count_by_length_mask_and_weight():
+    examples = batch(
+        length_B=jnp.array([4, 2, 3]),
+        mask_BT=jnp.array([[1.0, 0, 1, 1], [1, 1, 1, 1], [0, 1, 1, 0]]),
+        weight_B=jnp.array([1.0, 1.0, 0.0]),
+    )
+    counted = [[0, 2, 3], [0, 1], []]
+    values_B, weights_B = measured(objective(), examples)["loss"]
+    for row, steps in enumerate(counted):
+        np.testing.assert_allclose(
+            values_B[row], sum(nats(examples, row, s) for s in steps), rtol=1e-5
+        )
+        assert weights_B[row] == len(steps)
+
+
+def test_padding_may_hold_anything():
+    examples = batch(length_B=jnp.array([4, 2, 1]))
+    spoilt = examples["inputs"].at[1, 2:].set(jnp.inf).at[2, 1:].set(jnp.nan)
+    clean, bad = (measured(objective(), e) for e in (examples, examples | {"inputs": spoilt}))
+    np.testing.assert_array_equal(clean["loss"][0], bad["loss"][0])
+
+
+def test_one_target_for_a_sequence():
+    examples = batch(targets=jnp.array([1, 4, 0]), weight_B=jnp.array([1.0, 0.0, 1.0]))
+    values_B, weights_B = measured(objective(per="sequence"), examples)["loss"]
+    last = np.asarray(examples["inputs"])[:, -1]
+    log_p = last - np.log(np.exp(last).sum(-1, keepdims=True))
+    np.testing.assert_allclose(values_B, [-log_p[0, 1], 0.0, -log_p[2, 0]], rtol=1e-5)
+    np.testing.assert_array_equal(weights_B, [1, 0, 1])
+
+
+def test_squared_error_is_a_gaussian_likelihood_up_to_a_constant():
+    targets = jax.random.normal(jax.random.key(5), (B, V))
+    examples = batch(targets=targets)
+    values_B, _ = measured(objective("real", "sequence"), examples)["loss"]
+    last = np.asarray(examples["inputs"])[:, -1]
+    density = stats.norm(last, math.sqrt(0.5)).logpdf(np.asarray(targets)).sum(-1)
+    np.testing.assert_allclose(values_B, -density - V * 0.5 * math.log(math.pi), rtol=1e-4)
+
+
+def test_the_training_loss_is_the_sum_that_is_measured():
+    o, examples = objective(), batch(length_B=jnp.array([4, 2, 3]))
+    params, memory = o.init(jax.random.key(1), examples)
+    player = o.players[0]
+    clock = (jnp.int32(0), jax.random.key(3))
+    total, (weight, _, sums) = player.loss(params["model"], params, memory, examples, clock)
+    values = measured(o, examples)
+    np.testing.assert_allclose(total, values["loss"][0].sum(), rtol=1e-6)
+    np.testing.assert_allclose(weight, 9)
+    np.testing.assert_allclose(sums["accuracy"], values["accuracy"][0].sum())
+
+
+def test_reported_numbers_follow_from_the_mean():
+    reported = metrics.finalize({"loss": math.log(8.0), "accuracy": 0.5}, "character")
+    assert reported["perplexity"] == pytest.approx(8)
+    assert reported["bits_per_character"] == pytest.approx(3)
+    assert "bits_per_character" not in metrics.finalize({"loss": 1.0, "accuracy": 0.5}, "word")
+    assert metrics.finalize({"loss": 0.1, "squared_error": 0.1}, None).keys() == {
+        "loss",
+        "squared_error",
+    }
+
+
+def test_every_reported_number_has_a_unit_and_a_direction():
+    for means in ({"loss": 1.0, "accuracy": 0.5}, {"loss": 1.0, "squared_error": 1.0}):
+        assert metrics.finalize(means, "character").keys() <= metrics.UNITS.keys()
+    assert metrics.larger_is_better("accuracy")
+    assert not metrics.larger_is_better("loss")

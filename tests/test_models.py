@@ -1,0 +1,127 @@
+"""What every sequence model promises, over the model, the kind of input and the stack."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from seqgen.errors import UsageError
+from seqgen.models import many_to_many, many_to_one
+
+B, T, V, E = 3, 7, 5, 4
+STACKS = [
+    {},
+    {"cell": "gru", "num_layers": 2, "residual": True},
+    {"cell": "rnn", "normalize": True},
+    {"cell": "min_gru", "embedding_size": 6},
+]
+
+
+def spec(kind, per):
+    return {
+        "dataset": "test",
+        "inputs": {"kind": kind, "size": V if kind == "token" else E},
+        "targets": {"kind": "category", "size": V, "per": per},
+    }
+
+
+def inputs_of(kind, key=0):
+    if kind == "token":
+        return jax.random.randint(jax.random.key(key), (B, T), 0, V)
+    return jax.random.normal(jax.random.key(key), (B, T, E))
+
+
+def built(module, kind, **options):
+    per = "step" if module is many_to_many else "sequence"
+    model = module.make(module.Options(hidden_size=6, **options), spec(kind, per))
+    return model, model.init(jax.random.key(1), inputs_of(kind))
+
+
+@pytest.mark.parametrize("kind", ["token", "real"])
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("module", [many_to_many, many_to_one])
+def test_longer_padding_changes_nothing(module, stack, kind):
+    model, variables = built(module, kind, **stack)
+    inputs, length_B = inputs_of(kind), jnp.array([7, 3, 5])
+    padding = inputs_of(kind, key=9)
+    longer = jnp.concatenate([inputs, padding], axis=1)
+    _, short = model.apply(variables, inputs, None, length_B)
+    _, long = model.apply(variables, longer, None, length_B)
+    np.testing.assert_allclose(short, long[:, :T] if module is many_to_many else long, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["token", "real"])
+@pytest.mark.parametrize("stack", STACKS)
+def test_two_pieces_with_the_carry_are_one_pass(stack, kind):
+    model, variables = built(many_to_many, kind, **stack)
+    inputs = inputs_of(kind)
+    _, whole = model.apply(variables, inputs)
+    carry, first = model.apply(variables, inputs[:, :3])
+    _, second = model.apply(variables, inputs[:, 3:], carry)
+    np.testing.assert_allclose(whole, jnp.concatenate([first, second], axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_stepping_is_the_whole_pass(stack):
+    model, variables = built(many_to_many, "token", **stack)
+    tokens_BT = inputs_of("token")
+    _, logits_BTV = model.apply(variables, tokens_BT)
+    context, carry = model.apply(variables, {"tokens_BT": tokens_BT}, method="start")
+    for t in range(T):
+        carry, logits_BV = model.apply(variables, context, carry, tokens_BT[:, t], method="step")
+        np.testing.assert_allclose(logits_BV, logits_BTV[:, t], atol=1e-6)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_future_has_exactly_no_influence(stack):
+    model, variables = built(many_to_many, "real", **stack)
+
+    def output_at_3(inputs):
+        return jnp.sum(model.apply(variables, inputs)[1][:, 3])
+
+    d_inputs = jax.grad(output_at_3)(inputs_of("real"))
+    assert np.all(d_inputs[:, 4:] == 0)
+    assert np.all(np.any(d_inputs[:, :4] != 0, axis=(0, 2)))
+
+
+def test_many_to_one_reads_the_last_real_step_in_both_directions():
+    model, variables = built(many_to_one, "real", bidirectional=True)
+    inputs, length_B = inputs_of("real"), jnp.array([7, 3, 5])
+    _, together = model.apply(variables, inputs, None, length_B)
+    for row, length in enumerate((7, 3, 5)):
+        _, alone = model.apply(variables, inputs[row : row + 1, :length])
+        np.testing.assert_allclose(together[row], alone[0], atol=1e-6)
+
+
+def test_tied_embedding_is_one_matrix():
+    options = {"embedding_size": 6, "tie_embedding": True}
+    _, variables = built(many_to_many, "token", **options)
+    names = jax.tree_util.tree_leaves_with_path(variables["params"])
+    assert sum(leaf.shape in ((V, 6), (6, V)) for _, leaf in names) == 1
+    problems = many_to_many.Options(tie_embedding=True, embedding_size=3).problems()
+    assert "tie_embedding" in " ".join(problems)
+
+
+@pytest.mark.parametrize(
+    ("option", "module"),
+    [
+        ("input_dropout", many_to_many),
+        ("output_dropout", many_to_many),
+        ("output_dropout", many_to_one),
+    ],
+)
+def test_dropout_acts_in_training_only_and_keeps_the_mean_of_what_it_drops(option, module):
+    model, variables = built(module, "real", **{option: 0.4})
+    inputs = inputs_of("real")
+    rngs = [{"dropout": jax.random.key(k)} for k in (0, 1)]
+    a, b = (model.apply(variables, inputs, train=True, rngs=r)[1] for r in rngs)
+    assert np.any(a != b)
+    plain, again = (model.apply(variables, inputs, rngs=r)[1] for r in rngs)
+    np.testing.assert_array_equal(plain, again)
+
+
+def test_a_model_for_other_targets_names_the_right_one():
+    with pytest.raises(UsageError, match="use many_to_one"):
+        many_to_many.make(many_to_many.Options(), spec("token", "sequence"))
+    with pytest.raises(UsageError, match="use many_to_many"):
+        many_to_one.make(many_to_one.Options(), spec("token", "step"))

@@ -1,0 +1,37 @@
+import pytest
+
+from seqgen import plan
+
+
+def layout(**changes):
+    facts = {
+        "platform": "cpu",
+        "available": 2,
+        "rows": 32,
+        "operations": 1e9,
+        "intervals": (100, 500, 1000),
+    }
+    return plan.run_plan(**facts | changes)
+
+
+def test_devices_divide_the_rows():
+    assert layout().devices == 2
+    assert layout(rows=33).devices == 1
+    assert layout(available=8, rows=12).devices == 6
+
+
+def test_a_tiny_model_stays_on_one_device():
+    assert layout(operations=1e5).devices == 1
+
+
+@pytest.mark.parametrize("operations", [1e5, 1e8, 1e9, 1e12])
+@pytest.mark.parametrize("intervals", [(100, 500, 1000), (7,), (30, 42)])
+def test_steps_per_call_divide_every_interval_and_end_in_time(operations, intervals):
+    steps = layout(operations=operations, intervals=intervals).steps_per_call
+    assert all(interval % steps == 0 for interval in intervals)
+    seconds = steps * operations / plan.OPERATIONS_PER_SECOND["cpu"]
+    assert steps == 1 or seconds <= plan.LONGEST_CALL_SECONDS
+
+
+def test_a_tiny_model_takes_many_steps_in_one_call():
+    assert layout(operations=1e5).steps_per_call == 100
