@@ -56,6 +56,7 @@ def run_evaluate(given: flags.FlagValues) -> int:
         Path(given.workdir),
         given.checkpoint,
         given.split,
+        given.config,
         watching=given.watch,
         compilation_cache=given.compilation_cache,
     )
@@ -131,6 +132,9 @@ def parse(name: str, argv: list[str]) -> flags.FlagValues:
         if name == "train":
             argv, workdir = config.from_command_line(argv, values)
             values.set_default("workdir", str(workdir))
+        if name == "evaluate":
+            values(argv, known_only=True)
+            argv = config.define_overrides(evaluate.stored_config(values.workdir), argv, values)
         stray = values(argv)[1:]
     except flags.Error as error:
         raise UsageError(" ".join(str(error).split())) from error

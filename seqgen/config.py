@@ -219,20 +219,31 @@ def override(config: config_dict.ConfigDict, name: str, text: str) -> None:
 def from_command_line(argv: list[str], values: flags.FlagValues) -> tuple[list[str], Path]:
     """Loads the experiment that `--config=FILE.py[:variant]` names, and defines its override flags.
 
-    Returns the arguments that remain to be parsed (`--config.field=value` are checked here and left
-    in place; the parsed `values.config` has them applied), and where the run goes by default.
+    Returns the arguments that remain to be parsed, and where the run goes by default.
     """
-    names = [a.partition("=") for a in argv]
-    references = [value for name, _, value in names if name == "--config"]
-    if len(references) != 1 or not references[0]:
+    references = [a.removeprefix("--config=") for a in argv if a.startswith("--config=")]
+    if len(references) != 1:
         raise UsageError("name one experiment: --config=experiments/NAME.py[:variant]")
-    config = load(references[0])
+    rest = [a for a in argv if not a.startswith("--config=")]
+    file, _, variant = references[0].partition(":")
+    default_workdir = Path("runs") / "-".join(filter(None, (Path(file).stem, variant)))
+    return define_overrides(load(references[0]), rest, values), default_workdir
+
+
+def define_overrides(
+    config: config_dict.ConfigDict, argv: list[str], values: flags.FlagValues
+) -> list[str]:
+    """Defines a flag for each `--config.field=value` among the arguments, the field's name checked.
+
+    Returns the arguments that remain to be parsed; then `values.config` has them applied.
+    """
     rest = []
-    for (name, _, value), argument in zip(names, argv, strict=True):
+    for argument in argv:
+        name, _, value = argument.partition("=")
         if name.startswith("--config."):
             override(config, name.removeprefix("--config."), value)
-        if name != "--config" and not (name.startswith("--config.") and value == "None"):
-            rest.append(argument)
+            if value == "None":
+                continue
+        rest.append(argument)
     config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=rest)
-    file, _, variant = references[0].partition(":")
-    return rest, Path("runs") / "-".join(filter(None, (Path(file).stem, variant)))
+    return rest

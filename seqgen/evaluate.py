@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
+from ml_collections import config_dict
 
 from seqgen import backend, run_directory
 from seqgen import config as configs
@@ -81,11 +82,17 @@ def means(pieces: list[dict[str, tuple[Any, Any]]]) -> dict[str, float]:
 
 
 def evaluate(
-    run: Run, found: Found, dataset: Dataset, split: str, interrupt: Interrupt
+    run: Run,
+    found: Found,
+    dataset: Dataset,
+    split: str,
+    interrupt: Interrupt,
+    changed: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Evaluates one checkpoint of a run; returns what it writes to evaluations/SPLIT-STEP.json.
 
-    Raises UsageError if the data are not those of the run, or lack the split.
+    `changed` names the data options that are not those of the run; then the file has a name of its
+    own. Raises UsageError if the data are not those of the run, or lack the split.
     """
     if split not in dataset.num_batches:
         raise unknown("split", split, dataset.num_batches)
@@ -104,12 +111,14 @@ def evaluate(
         "step": found.step,
         "checkpoint_sha256": found.digest,
         "fingerprint": dataset.fingerprint,
+        "changed": changed or {},
         "metrics": measure(params, arrays, interrupt),
         "seconds": round(time.monotonic() - began, 2),
     }
     folder = run.workdir / "evaluations"
     folder.mkdir(exist_ok=True)
-    run_directory.write_json(folder / f"{split}-{found.step}.json", result)
+    mark = f"-{run_directory.digest(changed)[:6]}" if changed else ""
+    run_directory.write_json(folder / f"{split}-{found.step}{mark}.json", result)
     return result
 
 
@@ -143,18 +152,37 @@ def saved_steps(run: Run) -> list[int]:
         return checkpoints.steps()
 
 
-def main(workdir: Path, which: str, split: str, *, watching: bool, compilation_cache: bool) -> None:
-    """The verb: evaluates and prints."""
+def stored_config(workdir: str | None) -> config_dict.ConfigDict:
+    """The config of a run, for data options to be changed. Raises UsageError if there is none."""
+    if workdir is None:
+        raise UsageError("evaluate needs --workdir=…")
+    return runs.load(Path(workdir)).config
+
+
+def main(
+    workdir: Path,
+    which: str,
+    split: str,
+    config: config_dict.ConfigDict,
+    *,
+    watching: bool,
+    compilation_cache: bool,
+) -> None:
+    """The verb: evaluates and prints. `config` is the run's, but for options of its dataset."""
     run = runs.load(workdir)
-    backend.start(run.config.dataset.batch_size, compilation_cache=compilation_cache)
-    options = configs.options(run.config, "dataset")
-    dataset = configs.part("dataset", run.config.dataset.name).make(options)
+    changed = {name: new for name, (_, new) in configs.differences(run.config, config).items()}
+    if other := [name for name in changed if not name.startswith("dataset.")]:
+        raise UsageError(f"evaluate can change options of the dataset only, not {', '.join(other)}")
+    backend.start(config.dataset.batch_size, compilation_cache=compilation_cache)
+    options = configs.options(config, "dataset")
+    dataset = configs.part("dataset", config.dataset.name).make(options)
     with Interrupt() as interrupt:
         if watching:
             for result in watch(run, dataset, split, interrupt):
-                print(line(result))
+                print(line(result), flush=True)
         else:
-            print(line(evaluate(run, parameters(run, which), dataset, split, interrupt)))
+            found = parameters(run, which)
+            print(line(evaluate(run, found, dataset, split, interrupt, changed)))
 
 
 def line(result: dict[str, Any]) -> str:
