@@ -71,7 +71,10 @@ def sample(
     if problems:
         raise UsageError("; ".join(problems))
     if run.objective.generate is None:
-        raise UsageError(f"model {run.config.model.name} gives one answer, it can't generate")
+        raise UsageError(
+            f"{run.config.model.name} on {run.config.dataset.name} answers, it can't generate: "
+            "that takes a model of a text's next tokens"
+        )
     data = configs.part("dataset", run.config.dataset.name)
     shown = prompt is not None
     tokens_T = np.asarray(data.encode(run.spec, prompt if shown else run.spec["start"]), np.int32)
