@@ -85,21 +85,17 @@ def number(value: Any) -> float:
 
 
 def results_table(workdir: Path, records: list[dict[str, Any]]) -> str:
-    """The stored evaluations, and the last validation."""
-    rows = []
+    """A row for the last validation and for each stored evaluation, a column for each metric."""
+    rows = [(f"valid, step {r['step']}", r) for r in records if r["split"] == "valid"][-1:]
     for file in sorted((workdir / "evaluations").glob("*.json")):
         stored = run_directory.read_json(file)
-        rows += [
-            (f"{stored['split']}, step {stored['step']}", n, v)
-            for n, v in stored["metrics"].items()
-        ]
-    validations = [r for r in records if r["split"] == "valid"]
-    if validations:
-        last = validations[-1]
-        rows += [(f"valid, step {last['step']}", n, last[n]) for n in UNITS if n in last]
+        how = "".join(f", {name}={value}" for name, value in stored["changed"].items())
+        rows.append((f"{stored['split']}, step {stored['step']}{how}", stored["metrics"]))
+    names = [n for n in UNITS if any(n in metrics for _, metrics in rows)]
+    header = ("evaluation", *(f"{n} [{UNITS[n][0]}]" if UNITS[n][0] else n for n in names))
     return table(
-        ("split", "metric", "value", "unit"),
-        [(split, name, f"{number(value):.5g}", UNITS[name][0]) for split, name, value in rows],
+        header,
+        [(label, *(f"{number(m.get(n)):.5g}" for n in names)) for label, m in rows],
     )
 
 
