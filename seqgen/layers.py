@@ -207,7 +207,7 @@ class Tokens(nn.Module):
 
     def setup(self) -> None:
         if self.embedding_size is not None:
-            self.table = nn.Embed(self.vocabulary_size, self.embedding_size)
+            self.table = nn.Embed(self.vocabulary_size, self.embedding_size, param_dtype=float)
 
     def __call__(self, tokens: jax.Array) -> jax.Array:
         """Ids [...] to features [..., E], E being V for one-hot."""

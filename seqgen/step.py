@@ -213,7 +213,7 @@ def keep_if_finite(
     old: TrainState, new: TrainState, metrics: dict[str, jax.Array]
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """The new state, or the old one if a loss or gradient is not finite; `step` always advances."""
-    finite = jnp.all(jnp.isfinite(jnp.stack([v.astype(jnp.float32) for v in metrics.values()])))
+    finite = jnp.all(jnp.stack([jnp.isfinite(value) for value in metrics.values()]))
     kept = jax.tree.map(
         lambda a, b: jnp.where(finite, b, a), old.replace(key=None), new.replace(key=None)
     )

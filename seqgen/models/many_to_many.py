@@ -50,7 +50,7 @@ class ManyToMany(nn.Module):
             self.tokens = Tokens(self.input_size, o.embedding_size)
         self.recurrent = Recurrent(o)
         if not o.tie_embedding:
-            self.output = nn.Dense(self.output_size)
+            self.output = nn.Dense(self.output_size, param_dtype=float)
 
     def __call__(
         self,

@@ -57,7 +57,7 @@ class ManyToOne(nn.Module):
         h_BD = jnp.concatenate([direction[-1] for direction in carry[-1]], axis=-1)
         if train and o.output_dropout is not None:
             h_BD = dropout(h_BD, o.output_dropout, self.make_rng("dropout"))
-        return carry, nn.Dense(self.output_size, name="output")(h_BD)
+        return carry, nn.Dense(self.output_size, param_dtype=float, name="output")(h_BD)
 
     def initial_carry(self, batch_size: int) -> Any:
         return Recurrent(self.options, parent=None).initial_carry(batch_size)
