@@ -1,6 +1,7 @@
 """A character LSTM of English: the text that ships inside CPython.
 
 python launch.py train --config=experiments/char_lm.py
+1 minute on 2 CPU cores; test 1.56 bits per character (CPython 3.11's text; other versions' differ).
 """
 
 from ml_collections import config_dict
