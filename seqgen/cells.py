@@ -133,6 +133,14 @@ def activate(gates: jax.Array, squash: str) -> list[jax.Array]:
     return jnp.split(activations, len(squash), axis=-1)
 
 
+def _tanh_apart(x: jax.Array) -> jax.Array:
+    """tanh in a loop of its own: XLA does not fuse it across the extra column, and vectorises it.
+
+    Fused with gates that are slices of one array, it is computed element by element.
+    """
+    return jnp.tanh(jnp.concatenate([x, x[..., :1]], axis=-1))[..., :-1]
+
+
 @cache
 def rnn(activation: str = "tanh") -> Cell:
     """h_t = f(x_t W_x + h_{t-1} W_h + b): Elman 1990, "Finding structure in time".
@@ -148,7 +156,18 @@ def rnn(activation: str = "tanh") -> Cell:
         del carry
         return (function(x_gates + h_gates),)
 
-    return elementwise(step, num_gates=1, num_states=1, additive=True, gates=("candidate",))
+    def linearize(x_gates, h_gates, carry, next_carry):
+        del carry, next_carry
+        _, slope = jax.jvp(function, (x_gates + h_gates,), (jnp.ones_like(x_gates),))
+        return slope
+
+    def pull(slope, d_carry):
+        d_gates = d_carry[0] * slope
+        return d_gates, d_gates, (jnp.zeros_like(d_gates),)
+
+    cell = Cell(1, 1, step, linearize, pull, additive=True, gates=("candidate",))
+    _check_elementwise(cell)
+    return cell
 
 
 def _activation(name: str) -> Callable[[jax.Array], jax.Array]:
@@ -207,14 +226,33 @@ def gru() -> Cell:
     gates are one product; b_h is inside the reset and cannot be merged with b.
     """
 
-    def step(x_gates, h_gates, carry):
-        *_, x_candidate = jnp.split(x_gates, 3, axis=-1)
-        *_, h_candidate = jnp.split(h_gates, 3, axis=-1)
+    def activations(x_gates, h_gates):
+        x_candidate, h_candidate = (jnp.split(g, 3, axis=-1)[2] for g in (x_gates, h_gates))
         reset, update, _ = activate(x_gates + h_gates, "sss")
-        candidate = jnp.tanh(x_candidate + reset * h_candidate)
+        candidate = _tanh_apart(x_candidate + reset * h_candidate)
+        return reset, update, candidate, h_candidate
+
+    def step(x_gates, h_gates, carry):
+        _, update, candidate, _ = activations(x_gates, h_gates)
         return (candidate + update * (carry[0] - candidate),)
 
-    return elementwise(step, num_gates=3, num_states=1, gates=("reset", "update", "candidate"))
+    def linearize(x_gates, h_gates, carry, next_carry):
+        del next_carry
+        reset, update, candidate, h_candidate = activations(x_gates, h_gates)
+        by_candidate = (1 - update) * (1 - candidate**2)
+        by_reset = by_candidate * h_candidate * reset * (1 - reset)
+        by_update = (carry[0] - candidate) * update * (1 - update)
+        return by_reset, by_update, by_candidate, by_candidate * reset, update
+
+    def pull(local, d_carry):
+        by_reset, by_update, by_candidate, by_h_candidate, update = local
+        (d_h,) = d_carry
+        shared = (d_h * by_reset, d_h * by_update)
+        d_x_gates = jnp.concatenate([*shared, d_h * by_candidate], axis=-1)
+        d_h_gates = jnp.concatenate([*shared, d_h * by_h_candidate], axis=-1)
+        return d_x_gates, d_h_gates, (d_h * update,)
+
+    return Cell(3, 1, step, linearize, pull, gates=("reset", "update", "candidate"))
 
 
 @cache
@@ -238,9 +276,7 @@ def min_gru() -> Cell:
         a, b = affine(x_gates)
         return (a * carry[0] + b,)
 
-    return elementwise(
-        step, num_gates=2, num_states=1, affine=affine, additive=True, gates=("store", "candidate")
-    )
+    return elementwise(step, num_gates=2, num_states=1, affine=affine, gates=("store", "candidate"))
 
 
 _FACTORIES = {"gru": gru, "lstm": lstm, "min_gru": min_gru, "rnn": rnn}

@@ -46,12 +46,8 @@ def verify(file: Path) -> Verdict:
         changed = ", ".join(name for name in now if record[name] != now[name])
         return Verdict(Finding.UNREPEATED, f"the run beside it is another one ({changed} differ)")
     if text.encode() != file.read_bytes():
-        return Verdict(
-            Finding.ALTERED, f"the record makes another text ({source})"
-        )
-    return Verdict(
-        Finding.GENERATED, f"made again byte for byte: {source}"
-    )
+        return Verdict(Finding.ALTERED, f"the record makes another text ({source})")
+    return Verdict(Finding.GENERATED, f"made again byte for byte: {source}")
 
 
 def again(workdir: Path, record: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -10,6 +10,7 @@ ORDER = (
     "errors",
     "plan",
     "cells",
+    "chunks",
     "recurrence",
     "layers",
     "models",

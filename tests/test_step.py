@@ -70,9 +70,7 @@ class Tiny:
 
 def leaves(tree):
     typed = lambda x: jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)  # noqa: E731
-    return [
-        np.asarray(jax.random.key_data(x) if typed(x) else x) for x in jax.tree.leaves(tree)
-    ]
+    return [np.asarray(jax.random.key_data(x) if typed(x) else x) for x in jax.tree.leaves(tree)]
 
 
 def close(a, b, **tolerance):

@@ -99,7 +99,8 @@ def _measure(spec: dict[str, Any], output: jax.Array, batch: Batch) -> Measured:
 def _mask_BT(batch: Batch) -> jax.Array:
     mask_BT = jnp.ones(batch["targets"].shape, batch["weight_B"].dtype)
     if "length_B" in batch:
-        mask_BT = (jnp.arange(mask_BT.shape[1])[None] < batch["length_B"][:, None]).astype(mask_BT.dtype)
+        real_BT = jnp.arange(mask_BT.shape[1])[None] < batch["length_B"][:, None]
+        mask_BT = real_BT.astype(mask_BT.dtype)
     return mask_BT * batch["mask_BT"] if "mask_BT" in batch else mask_BT
 
 
