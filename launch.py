@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from absl import flags
 
-from seqgen import config, evaluate, generate, listing, report, train, verify
+from seqgen import config, evaluate, generate, listing, report, run, train, verify
 from seqgen.decoding import Options as Decoding
 from seqgen.errors import Failure, UsageError, unknown
 from seqgen.interrupt import Interrupted
@@ -133,8 +133,10 @@ def parse(name: str, argv: list[str]) -> flags.FlagValues:
             argv, workdir = config.from_command_line(argv, values)
             values.set_default("workdir", str(workdir))
         if name == "evaluate":
-            values(argv, known_only=True)
-            argv = config.define_overrides(evaluate.stored_config(values.workdir), argv, values)
+            values(argv, known_only=True)  # the run's config says which overrides there are
+            if values.workdir is not None:
+                stored = run.load(Path(values.workdir)).config
+                argv = config.define_overrides(stored, argv, values)
         stray = values(argv)[1:]
     except flags.Error as error:
         raise UsageError(" ".join(str(error).split())) from error

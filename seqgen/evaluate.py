@@ -152,13 +152,6 @@ def saved_steps(run: Run) -> list[int]:
         return checkpoints.steps()
 
 
-def stored_config(workdir: str | None) -> config_dict.ConfigDict:
-    """The config of a run, for data options to be changed. Raises UsageError if there is none."""
-    if workdir is None:
-        raise UsageError("evaluate needs --workdir=…")
-    return runs.load(Path(workdir)).config
-
-
 def main(
     workdir: Path,
     which: str,

@@ -219,7 +219,7 @@ def _train_batch(
     starts_B = jnp.broadcast_to((number == 0) | (not options.carry), row_B.shape)
     if options.restart is not None:
         key_batch = jax.random.fold_in(key_restart, number)
-        starts_B |= jax.random.bernoulli(key_batch, options.restart, row_B.shape)
+        starts_B |= jax.random.uniform(key_batch, row_B.shape, jnp.float32) < options.restart
     return {
         "inputs": jnp.take(tokens_N, place_BT).astype(jnp.int32),
         "targets": jnp.take(tokens_N, place_BT + 1).astype(jnp.int32),
