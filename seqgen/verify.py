@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 from seqgen import decoding, generate, run, run_directory
 from seqgen.errors import UsageError
 
+NEEDED = {"generated", "file_sha256", "seed", "index", "step", "prompt", "decoding"}
 REMOVABLE = "A mark can be removed: its absence never shows that a file is real."
 
 
 class Finding(Enum):
     UNKNOWN = "unknown"
     GENERATED = "generated"  # the record fits the file and could be made again
-    UNREPEATED = (
-        "generated, not made again"  # the record fits the file; run or checkpoint is missing
-    )
+    # the record fits the file; run or checkpoint is missing
+    UNREPEATED = "generated, not made again"
     ALTERED = "altered"  # the file is not the one that was marked, or not what its record makes
 
 
@@ -33,7 +33,7 @@ def verify(file: Path) -> Verdict:
     if not beside.is_file():
         return Verdict(Finding.UNKNOWN, f"no mark found beside {file}. {REMOVABLE}")
     record = run_directory.read_json(beside)
-    if record.get("generated") is not True or "file_sha256" not in record:
+    if not isinstance(record, dict) or not record.keys() >= NEEDED or not record["generated"]:
         return Verdict(Finding.UNKNOWN, f"{beside} is no record of a generated file. {REMOVABLE}")
     if run_directory.file_digest(file) != record["file_sha256"]:
         return Verdict(Finding.ALTERED, f"{file} has changed since it was generated")
@@ -46,7 +46,7 @@ def verify(file: Path) -> Verdict:
         changed = ", ".join(name for name in now if record[name] != now[name])
         return Verdict(Finding.UNREPEATED, f"the run beside it is another one ({changed} differ)")
     if text.encode() != file.read_bytes():
-        return Verdict(Finding.ALTERED, f"the record makes another text ({source})")
+        return Verdict(Finding.ALTERED, f"its record makes another text here ({source})")
     return Verdict(Finding.GENERATED, f"made again byte for byte: {source}")
 
 

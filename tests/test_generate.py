@@ -103,6 +103,17 @@ def test_verify_never_says_real(run, best, tmp_path):
     assert verify.verify(file).finding is verify.Finding.ALTERED
 
 
+def test_a_damaged_record_marks_nothing(run, best):
+    (file,) = generate.generate(run, best, 1, None, OPTIONS, 0)
+    whole = json.loads(generate.record_of(file).read_text())
+    for name in verify.NEEDED:
+        rest = {key: value for key, value in whole.items() if key != name}
+        run_directory.write_json(generate.record_of(file), rest)
+        assert verify.verify(file).finding is verify.Finding.UNKNOWN
+    run_directory.write_json(generate.record_of(file), [whole])
+    assert verify.verify(file).finding is verify.Finding.UNKNOWN
+
+
 def test_verify_without_the_checkpoint_says_so(run, best):
     (file,) = generate.generate(run, best, 1, None, OPTIONS, 0)
     shutil.rmtree(run.workdir / "checkpoints")
