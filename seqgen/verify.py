@@ -33,7 +33,8 @@ def verify(file: Path) -> Verdict:
     if not beside.is_file():
         return Verdict(Finding.UNKNOWN, f"no mark found beside {file}. {REMOVABLE}")
     record = run_directory.read_json(beside)
-    if not isinstance(record, dict) or not record.keys() >= NEEDED or not record["generated"]:
+    complete = isinstance(record, dict) and record.keys() >= NEEDED
+    if not complete or record["generated"] is not True:
         return Verdict(Finding.UNKNOWN, f"{beside} is no record of a generated file. {REMOVABLE}")
     if run_directory.file_digest(file) != record["file_sha256"]:
         return Verdict(Finding.ALTERED, f"{file} has changed since it was generated")
