@@ -1,7 +1,7 @@
 """MNIST read as 28 rows of 28 pixels by an LSTM.
 
 python launch.py train --config=experiments/mnist_rows.py       (needs $SEQGEN_DATA/mnist)
-105 seconds on 2 CPU cores; test accuracy 98.97 %.
+90 seconds on 2 CPU cores; test accuracy 98.98 %.
 """
 
 from ml_collections import config_dict
