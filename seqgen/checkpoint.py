@@ -193,7 +193,7 @@ class Checkpoints:
                 raise self._none_sound()
             raise UsageError(f"there is no checkpoint in {saved.directory} yet")
         step = saved.best() if which == "best" else int(which)
-        if step not in saved.numbered():
+        if step is None or (which != "best" and step not in saved.numbered()):
             wanted = "best step" if which == "best" else f"step {which}"
             raise UsageError(f"there is no {wanted} in {saved.directory}; have steps: {saved}")
         return step

@@ -58,18 +58,23 @@ class SavedSteps:
 
         Raises UsageError if a later one is damaged or was set aside, and may have been better.
         """
-        candidates = [path.name.partition(".") for path in self.directory.glob("[0-9]*")]
+        while True:
+            names = self._names()
+            found = self._best_among(names)
+            # a writer may meanwhile have added a new best, below which the old one is deleted
+            if found is not None or self._names() == names:
+                return found
+
+    def _names(self) -> set[str]:
+        return {path.name for path in self.directory.glob("[0-9]*")}
+
+    def _best_among(self, names: set[str]) -> int | None:
+        candidates = [name.partition(".") for name in names]
         numbers = [int(name) for name, _, suffix in candidates if suffix in ("", "corrupt")]
         for step in sorted(set(numbers), reverse=True):
             for path in (self.path(step), self.path(step, ".corrupt")):
-                try:
-                    says_best = stored_state.manifest(path)["best"]
-                except DamageError:
-                    says_best = False
-                    uncertain = path.exists()  # if not, it was never there or just now removed
-                else:
-                    uncertain = says_best and path.suffix == ".corrupt"
-                if uncertain:
+                says_best = _says_best(path)
+                if says_best is None or (says_best and path.suffix == ".corrupt"):
                     raise UsageError(
                         f"{path} is damaged and may have been the best; choose another checkpoint, "
                         f"have steps: {self}"
@@ -126,3 +131,11 @@ class SavedSteps:
 
     def __str__(self) -> str:
         return ", ".join(map(str, self.steps())) or "none"
+
+
+def _says_best(path: Path) -> bool | None:
+    """What a step's manifest says; None if it is there and can't be trusted."""
+    for _ in range(2):  # a writer may be replacing it just now
+        with contextlib.suppress(DamageError):
+            return stored_state.manifest(path)["best"]
+    return None if path.exists() else False
