@@ -118,9 +118,16 @@ def validate(config: config_dict.ConfigDict) -> None:
 
 
 def assemble(config: config_dict.ConfigDict, spec: dict[str, Any]) -> Any:
-    """The config's objective over its model, for data of that spec."""
+    """The config's objective over its model, for data of that spec.
+
+    Raises UsageError for parts that do not fit, and for a monitor that would not be reported.
+    """
     model = part("model", config.model.name).make(options(config, "model"), spec)
-    return part("objective", config.objective.name).make(options(config, "objective"), model, spec)
+    make = part("objective", config.objective.name).make
+    objective = make(options(config, "objective"), model, spec)
+    if config.monitor not in objective.reports:
+        raise unknown("monitor", config.monitor, objective.reports)
+    return objective
 
 
 def load(reference: str) -> config_dict.ConfigDict:

@@ -20,7 +20,7 @@ from seqgen.checkpoint import Checkpoints
 from seqgen.datasets import Dataset
 from seqgen.errors import UsageError, unknown
 from seqgen.interrupt import Interrupt, Interrupted
-from seqgen.metrics.likelihood import described
+from seqgen.metrics import Meaning, described
 from seqgen.objectives import Objective
 from seqgen.run import Found, Run, parameters
 
@@ -172,12 +172,13 @@ def main(
     with Interrupt() as interrupt:
         if watching:
             for result in watch(run, dataset, split, interrupt):
-                print(line(result), flush=True)
+                print(line(result, run.objective.reports), flush=True)
         else:
             found = parameters(run, which)
-            print(line(evaluate(run, found, dataset, split, interrupt, changed)))
+            result = evaluate(run, found, dataset, split, interrupt, changed)
+            print(line(result, run.objective.reports))
 
 
-def line(result: dict[str, Any]) -> str:
+def line(result: dict[str, Any], reports: dict[str, Meaning]) -> str:
     """An evaluation as one line for a person."""
-    return f"step {result['step']}  {result['split']}: {described(result['metrics'])}"
+    return f"step {result['step']}  {result['split']}: {described(result['metrics'], reports)}"

@@ -11,7 +11,7 @@ import numpy as np
 
 from seqgen.config import RunOptions
 from seqgen.errors import Failure
-from seqgen.metrics.likelihood import described
+from seqgen.metrics import Meaning, described
 from seqgen.progress import Progress, duration
 from seqgen.run_directory import MetricsLog
 
@@ -20,9 +20,15 @@ class Meter:
     """Collects what the steps measured, one call behind, so that the device never waits."""
 
     def __init__(
-        self, options: RunOptions, unit: str | None, log: MetricsLog, progress: Progress
+        self,
+        options: RunOptions,
+        unit: str | None,
+        reports: dict[str, Meaning],
+        log: MetricsLog,
+        progress: Progress,
     ) -> None:
         self._options, self._unit, self._log, self._progress = options, unit, log, progress
+        self._reports = reports
         self._pending: tuple[int, dict[str, jax.Array]] | None = None
         self._collected: list[dict[str, np.ndarray]] = []
         self._clock: tuple[float, int] | None = None  # when the last record was made, at which step
@@ -41,7 +47,7 @@ class Meter:
     def report(self, split: str, step: int, metrics: dict[str, float]) -> None:
         """Logs and says the numbers of an evaluation."""
         self._log.write({"step": step, "split": split, **metrics})
-        self._progress.say(f"step {step}  {split}: {described(metrics)}")
+        self._progress.say(f"step {step}  {split}: {described(metrics, self._reports)}")
         self._clock = (time.monotonic(), step)  # the next rate must not count the evaluation
 
     def _read(self, step: int, metrics: dict[str, jax.Array]) -> None:
@@ -73,7 +79,8 @@ class Meter:
         self._progress.show(self._line(step, record))
 
     def _line(self, step: int, record: dict[str, float]) -> str:
-        parts = [f"step {step}/{self._options.num_steps}", f"loss {record['loss']:.4f} nats"]
+        loss = described({"loss": record["loss"]}, self._reports)
+        parts = [f"step {step}/{self._options.num_steps}", loss]
         if self._unit == "character":
             parts.append(f"{record['loss'] / math.log(2):.3f} bits/char")
         if "steps_per_second" in record:

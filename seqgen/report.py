@@ -8,17 +8,19 @@ from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
+from ml_collections import config_dict
 
 from seqgen import config as configs
+from seqgen import run as runs
 from seqgen import run_directory
-from seqgen.errors import UsageError
-from seqgen.metrics.likelihood import UNITS
+from seqgen.metrics import Meaning
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: .5rem 0; }
 td, th { border-bottom: 1px solid #ccc; padding: .2rem .8rem .2rem 0; text-align: left; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
+.numbers :is(th, td):not(:first-child) { text-align: right; padding-left: 1.5rem; }
+.numbers td { font-variant-numeric: tabular-nums; }
 img { max-width: 100%; }
 pre { background: #f4f4f2; padding: .8rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 """
@@ -27,17 +29,17 @@ SHOWN_SAMPLES = 3
 
 def report(workdir: Path) -> Path:
     """Writes curves.png and report.html of a run; returns the page's path."""
-    if not (workdir / "config.json").exists():
-        raise UsageError(f"{workdir} holds no run: config.json is missing")
+    run = runs.load(workdir)
+    meanings = run.objective.reports
     records = run_directory.read_metrics(workdir)
-    curves = draw_curves(records, workdir / "curves.png")
+    curves = draw_curves(records, meanings, workdir / "curves.png")
     status = run_directory.read_status(workdir)
     title = f"{workdir.resolve().name}: {status['status']}"
     pictures = [curves, *sorted((workdir / "samples").glob("*.png"))]
     sections = [
         f"<h1>{html.escape(title)}</h1><p>{html.escape(status.get('message') or '')}</p>",
-        "<h2>Results</h2>" + results_table(workdir, records),
-        "<h2>Config: what differs from the defaults</h2>" + config_table(workdir),
+        "<h2>Results</h2>" + results_table(workdir, records, meanings),
+        "<h2>Config: what differs from the defaults</h2>" + config_table(run.config),
         "<h2>Curves</h2>" + "".join(image(p) for p in pictures),
         samples(workdir),
         "<h2>Environment</h2>" + environment_table(workdir),
@@ -51,13 +53,13 @@ def report(workdir: Path) -> Path:
     return file
 
 
-def draw_curves(records: list[dict[str, Any]], file: Path) -> Path:
+def draw_curves(records: list[dict[str, Any]], meanings: dict[str, Meaning], file: Path) -> Path:
     """Loss of training and validation, gradient norms, and learning rate against the step."""
     figure = Figure(figsize=(9, 7), layout="constrained")
     top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=(3, 1.3, 1))
     for split, style in (("train", {"lw": 1}), ("valid", {"marker": "o", "ms": 4})):
         top.plot(*series(records, split, "loss"), label=split, **style)
-    top.set_ylabel("loss [nats]")
+    top.set_ylabel(labelled("loss", meanings))
     top.legend(frameon=False)
     middle.semilogy(*series(records, "train", "gradient_norm"), lw=1, label="before clipping")
     middle.semilogy(*series(records, "train", "clipped_norm"), lw=1, label="after")
@@ -84,23 +86,27 @@ def number(value: Any) -> float:
     return float(value) if isinstance(value, int | float) else math.nan
 
 
-def results_table(workdir: Path, records: list[dict[str, Any]]) -> str:
+def labelled(name: str, meanings: dict[str, Meaning]) -> str:
+    """A metric's name with its unit, if it has one."""
+    words, unit = name.replace("_", " "), meanings[name].unit
+    return f"{words} [{unit}]" if unit else words
+
+
+def results_table(
+    workdir: Path, records: list[dict[str, Any]], meanings: dict[str, Meaning]
+) -> str:
     """A row for the last validation and for each stored evaluation, a column for each metric."""
     rows = [(f"valid, step {r['step']}", r) for r in records if r["split"] == "valid"][-1:]
     for file in sorted((workdir / "evaluations").glob("*.json")):
         stored = run_directory.read_json(file)
         how = "".join(f", {name}={value}" for name, value in stored["changed"].items())
         rows.append((f"{stored['split']}, step {stored['step']}{how}", stored["metrics"]))
-    names = [n for n in UNITS if any(n in metrics for _, metrics in rows)]
-    header = ("evaluation", *(f"{n} [{UNITS[n][0]}]" if UNITS[n][0] else n for n in names))
-    return table(
-        header,
-        [(label, *(f"{number(m.get(n)):.5g}" for n in names)) for label, m in rows],
-    )
+    numbers = [(label, *(f"{number(m.get(n)):.5g}" for n in meanings)) for label, m in rows]
+    header = ("evaluation", *(labelled(n, meanings) for n in meanings))
+    return table(header, numbers, style="numbers")
 
 
-def config_table(workdir: Path) -> str:
-    config = configs.from_json(run_directory.read_json(workdir / "config.json"))
+def config_table(config: config_dict.ConfigDict) -> str:
     parts = {kind: config[kind].name for kind in configs.PARTS}
     differ = configs.differences(configs.default(**parts), config)
     chosen = [(f"{kind}.name", name, "") for kind, name in parts.items()]
@@ -128,11 +134,11 @@ def image(file: Path) -> str:
     return f'<p><img alt="{html.escape(file.stem)}" src="data:image/png;base64,{data}"></p>'
 
 
-def table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
-    """Rows as an HTML table; every value escaped."""
+def table(header: tuple[str, ...], rows: list[tuple[Any, ...]], style: str = "words") -> str:
+    """Rows as an HTML table of that class; every value escaped."""
     lines = ["<tr>" + "".join(f"<th>{html.escape(h)}</th>" for h in header) + "</tr>"]
     lines += [
         "<tr>" + "".join(f"<td>{html.escape(str(value))}</td>" for value in row) + "</tr>"
         for row in rows
     ]
-    return f"<table>{''.join(lines)}</table>"
+    return f'<table class="{style}">{"".join(lines)}</table>'

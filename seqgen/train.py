@@ -29,7 +29,7 @@ from seqgen.errors import UsageError
 from seqgen.evaluate import evaluate, evaluator, line
 from seqgen.interrupt import Interrupt, Interrupted
 from seqgen.meter import Meter
-from seqgen.metrics.likelihood import larger_is_better
+from seqgen.metrics import Meaning
 from seqgen.progress import Progress
 
 State = steps.TrainState
@@ -44,6 +44,7 @@ class Session(NamedTuple):
     dataset: Dataset
     arrays: Any  # the dataset's, on the devices
     layout: plan.RunPlan
+    reports: dict[str, Meaning]  # of the validation metrics
     begin: Callable[[], State]
     target: State  # shapes and placement of the state
     call: Callable[[State, Any], tuple[State, dict[str, jax.Array]]]  # several steps
@@ -96,7 +97,7 @@ def prepare(config: config_dict.ConfigDict, workdir: Path, progress: Progress) -
     chain_options = configs.options(config, "optimizer")
     chain = optimizer.make(chain_options, options.schedule_steps or options.num_steps)
     optimizers = {player.name: chain for player in objective.players}
-    upward = larger_is_better(options.monitor)
+    upward = objective.reports[options.monitor].larger_is_better
 
     def begin() -> State:
         batch = runs.example(dataset.spec, config.dataset.batch_size)
@@ -128,6 +129,7 @@ def prepare(config: config_dict.ConfigDict, workdir: Path, progress: Progress) -
         dataset,
         jax.device_put(dataset.arrays, everywhere),
         layout,
+        objective.reports,
         jax.jit(begin, out_shardings=placed),
         jax.tree.map(lambda s, p: s.update(sharding=p), shapes, placed),
         jax.jit(call, donate_argnums=0, out_shardings=(placed, everywhere)),
@@ -187,7 +189,8 @@ def loop(
     state, due, resumed = begin_or_resume(session, checkpoints, progress)
     step = resumed or 0
     with run_directory.MetricsLog(session.workdir, step) as log:
-        meter = Meter(options, session.dataset.spec.get("unit"), log, progress)
+        unit = session.dataset.spec.get("unit")
+        meter = Meter(options, unit, session.reports, log, progress)
         try:
             while True:
                 best = False
@@ -195,7 +198,8 @@ def loop(
                     meter.flush()
                     metrics = session.validate(state.evaluated, session.arrays, interrupt)
                     meter.report("valid", step, metrics)
-                    monitor = session.observe(state.monitor, watched(metrics, options.monitor))
+                    watched = jnp.float32(metrics[options.monitor])
+                    monitor = session.observe(state.monitor, watched)
                     best = int(monitor.since_best) == 0
                     state = state.replace(monitor=monitor)
                 if due or (step != resumed and step and step % options.checkpoint_every == 0):
@@ -231,20 +235,13 @@ def begin_or_resume(
     return state, meta["evaluation_due"], step
 
 
-def watched(metrics: dict[str, float], name: str) -> jax.Array:
-    """The monitored number. Raises UsageError if the objective does not report it."""
-    if name not in metrics:
-        raise UsageError(f"monitor {name!r} is not measured here; have: {', '.join(metrics)}")
-    return jnp.float32(metrics[name])
-
-
 def finish(session: Session, interrupt: Interrupt, progress: Progress) -> None:
     """What a finished run leaves: its test numbers and, if it generates, a sample."""
     run = runs.load(session.workdir)
     found = runs.parameters(run, "best")
     split = "test" if "test" in session.dataset.num_batches else "valid"
     result = evaluate(run, found, session.dataset, split, interrupt)
-    progress.say(f"best checkpoint: {line(result)}")
+    progress.say(f"best checkpoint: {line(result, run.objective.reports)}")
     if run.objective.generate is not None:
         options, seed = decoding.Options(), session.options.seed
         for file in generate.generate(run, found, 1, None, options, seed):

@@ -35,6 +35,10 @@ def launched(capsys, *arguments):
             ["train", "--config=experiments/adding.py", "--config.dataset.name=text"],
             "variants",
         ),
+        (
+            ["train", "--config=experiments/adding.py", "--config.monitor=los"],
+            "unknown monitor 'los'; did you mean 'loss'?",
+        ),
         (["train", "--confg=experiments/adding.py"], "name one experiment"),
         (["evaluate"], "evaluate needs --workdir"),
         (["evaluate", "--workdir=nowhere"], "nowhere holds no run"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from seqgen.metrics import Meaning
 from seqgen.metrics import likelihood as metrics
 from seqgen.objectives import likelihood
 
@@ -29,8 +30,8 @@ class Fixed(nn.Module):
         return jnp.zeros((batch_size, 1))
 
 
-def objective(kind="category", per="step", size=V):
-    spec = {
+def objective(kind="category", per="step", size=V, **facts):
+    spec = facts | {
         "inputs": {"kind": "real", "size": size},
         "targets": {"kind": kind, "size": size, "per": per},
         "streamed": False,
@@ -121,8 +122,19 @@ def test_reported_numbers_follow_from_the_mean():
     }
 
 
-def test_every_reported_number_has_a_unit_and_a_direction():
-    for means in ({"loss": 1.0, "accuracy": 0.5}, {"loss": 1.0, "squared_error": 1.0}):
-        assert metrics.finalize(means, "character").keys() <= metrics.UNITS.keys()
-    assert metrics.larger_is_better("accuracy")
-    assert not metrics.larger_is_better("loss")
+@pytest.mark.parametrize(
+    ("kind", "per", "unit", "loss_unit"),
+    [
+        ("category", "sequence", None, "nats"),
+        ("category", "step", "character", "nats"),
+        ("category", "step", "word", "nats"),
+        ("real", "sequence", None, ""),  # a squared error is no likelihood
+    ],
+)
+def test_what_is_reported_is_known_before_with_unit_and_direction(kind, per, unit, loss_unit):
+    o = objective(kind, per, unit=unit)
+    shape = (B, T) if per == "step" else (B, V) if kind == "real" else (B,)
+    means = dict.fromkeys(measured(o, batch(targets=jnp.ones(shape, int))), 0.5)
+    assert set(o.finalize(means)) == set(o.reports)
+    assert o.reports["loss"] == Meaning(loss_unit, larger_is_better=False)
+    assert all(m.larger_is_better == (n == "accuracy") for n, m in o.reports.items())

@@ -1,1 +1,15 @@
 """Statistics of sequences and samples: pure functions of arrays, no input or output."""
+
+from typing import NamedTuple
+
+
+class Meaning(NamedTuple):
+    """What a reported number means."""
+
+    unit: str  # empty for a number without one
+    larger_is_better: bool
+
+
+def described(metrics: dict[str, float], meanings: dict[str, Meaning]) -> str:
+    """Numbers with their units, for a line that a person reads."""
+    return ", ".join(f"{n} {v:.4f} {meanings[n].unit}".rstrip() for n, v in metrics.items())

@@ -5,20 +5,33 @@ reported numbers with `finalize`.
 """
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from seqgen.metrics import Meaning
+
 LN2 = math.log(2.0)
-# What a reported number means: its unit, and whether larger is better.
-UNITS = {
-    "loss": ("nats", False),
-    "perplexity": ("", False),
-    "bits_per_character": ("bits", False),
-    "squared_error": ("", False),
-    "accuracy": ("fraction", True),
-}
+
+
+def reported(spec: dict[str, Any]) -> dict[str, Meaning]:
+    """What a model of data of that spec reports.
+
+    With real targets the loss has the unit of a target squared, which the data do not tell.
+    """
+    if spec["targets"]["kind"] == "real":
+        return dict.fromkeys(("loss", "squared_error"), Meaning("", larger_is_better=False))
+    meanings = {
+        "loss": Meaning("nats", larger_is_better=False),
+        "perplexity": Meaning("", larger_is_better=False),
+        "bits_per_character": Meaning("bits", larger_is_better=False),
+        "accuracy": Meaning("fraction", larger_is_better=True),
+    }
+    if spec.get("unit") != "character":
+        del meanings["bits_per_character"]
+    return meanings
 
 
 def categorical(logits_XV: jax.Array, target_X: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -40,13 +53,3 @@ def finalize(means: dict[str, float], unit: str | None) -> dict[str, float]:
     if unit == "character":
         reported["bits_per_character"] = means["loss"] / LN2
     return reported
-
-
-def larger_is_better(metric: str) -> bool:
-    """Direction of a reported number."""
-    return UNITS[metric][1]
-
-
-def described(metrics: dict[str, float]) -> str:
-    """Numbers with their units, for a line that a person reads."""
-    return ", ".join(f"{n} {v:.4f} {UNITS[n][0]}".rstrip() for n, v in metrics.items())

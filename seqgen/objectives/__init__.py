@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import jax
 
+from seqgen.metrics import Meaning
+
 Params = dict[str, Any]  # by player
 Batch = dict[str, jax.Array]  # every array batch-first
 Memory = dict[str, Any]  # what flows from batch to batch without gradient: `rows`, batch-first
@@ -37,6 +39,7 @@ class Objective(NamedTuple):
 
     measure: (params, memory, batch, key) -> (name -> (value_B, weight_B), memory), without dropout.
     finalize: means over a split -> reported numbers.
+    reports: what each of those numbers means, known before there is one.
     generate: (params, keys_B, inputs, decoding options) -> the generated examples; None where the
     model can't generate.
     """
@@ -45,4 +48,5 @@ class Objective(NamedTuple):
     init: Callable[[jax.Array, Batch], tuple[Params, Memory]]
     measure: Callable[[Params, Memory, Batch, jax.Array], tuple[Measured, Memory]]
     finalize: Callable[[dict[str, float]], dict[str, float]]
+    reports: dict[str, Meaning]
     generate: Callable[..., jax.Array] | None

@@ -63,6 +63,7 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
         init=init,
         measure=measure,
         finalize=partial(metrics.finalize, unit=spec.get("unit")),
+        reports=metrics.reported(spec),
         # where the targets are the next tokens, the model's outputs can be its inputs
         generate=partial(_generate, model) if "start" in spec else None,
     )
