@@ -6,6 +6,7 @@ at once. A cell is elementwise in its units, and so is its derivative.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -92,11 +93,8 @@ def _check_elementwise(cell: Cell) -> None:
     rows, units = 3, 4
 
     def outputs(values):
-        x_gates, h_gates, carry = values
-        gates = [x_gates.reshape(rows, -1), h_gates.reshape(rows, -1)]
-        if cell.affine is not None:
-            gates[1] = None
-        return cell.step(*gates, tuple(carry))
+        x_gates, h_gates = (gates.reshape(rows, -1) for gates in values[:2])
+        return cell.step(x_gates, h_gates if cell.affine is None else None, tuple(values[2]))
 
     with jax.ensure_compile_time_eval():
         for key in jax.random.split(jax.random.key(0), 3):
@@ -165,17 +163,22 @@ def rnn(activation: str = "tanh") -> Cell:
         d_gates = d_carry[0] * slope
         return d_gates, d_gates, (jnp.zeros_like(d_gates),)
 
-    cell = Cell(1, 1, step, linearize, pull, additive=True, gates=("candidate",))
-    _check_elementwise(cell)
-    return cell
+    return Cell(1, 1, step, linearize, pull, additive=True, gates=("candidate",))
 
 
 def _activation(name: str) -> Callable[[jax.Array], jax.Array]:
+    """Raises UsageError for a name that stands for no elementwise function of one array."""
     function = getattr(jax.nn, name, None) or getattr(jnp, name, None)
     if not callable(function):
         usual = "celu elu gelu identity leaky_relu relu selu sigmoid silu sin soft_sign softplus"
         raise unknown("activation", name, [*usual.split(), "tanh"])
-    return function
+    # what is not a function of a number, nor of an array, fails in a way of its own
+    with suppress(Exception), jax.ensure_compile_time_eval():
+        x = jnp.linspace(-2.0, 3.0, 6)[None]
+        whole, alone = function(x), jax.vmap(jax.vmap(function))(x)
+        if whole.dtype == x.dtype and jnp.array_equal(whole, alone, equal_nan=True):
+            return function
+    raise UsageError(f"activation {name!r} does not map each number of an array by itself")
 
 
 @cache
@@ -290,8 +293,7 @@ def names() -> tuple[str, ...]:
 def named(name: str, activation: str = "tanh") -> Cell:
     """The cell of that name; `activation` is that of "rnn", the others have none to choose.
 
-    Raises:
-      UsageError: no such cell or activation.
+    Raises UsageError for one that there is not.
     """
     if name not in _FACTORIES:
         raise unknown("cell", name, names())

@@ -8,6 +8,7 @@ import dataclasses
 import importlib
 import importlib.util
 import json
+import math
 import pkgutil
 import types
 import typing
@@ -19,7 +20,7 @@ from absl import flags
 from ml_collections import config_dict, config_flags
 
 from seqgen import optimizer
-from seqgen.errors import UsageError, unknown
+from seqgen.errors import UsageError, out_of_range, unknown
 
 PARTS = {"dataset": "seqgen.datasets", "model": "seqgen.models", "objective": "seqgen.objectives"}
 # What may change between a run and its continuation: its length and how often it speaks.
@@ -37,19 +38,26 @@ class RunOptions:
     eval_every: int = 500
     checkpoint_every: int = 500
     monitor: str = "loss"  # the validation metric that decides best, plateau and early stop
-    patience: int | None = None  # evaluations without a new best before the run stops
+    patience: int | None = None  # so many evaluations in a row without a new best end the run
     accumulate: int | None = None  # split each batch into so many parts, one after the other
     ema: float | None = None  # decay of the averaged parameters that evaluation then uses
     max_nonfinite: int = 20  # so many skipped steps in a row end the run
 
     def problems(self) -> Iterator[str]:
-        for name in ("num_steps", "log_every", "eval_every", "checkpoint_every", "max_nonfinite"):
-            if getattr(self, name) < 1:
-                yield f"{name} must be at least 1, not {getattr(self, name)}"
-        if self.accumulate is not None and self.accumulate < 1:
-            yield f"accumulate must be at least 1, not {self.accumulate}"
-        if self.ema is not None and not 0 <= self.ema < 1:
-            yield f"ema must be in [0, 1), not {self.ema}"
+        return out_of_range(
+            self,
+            prefix="",
+            seed=f"[0, {2**32})",  # a key has room for no more: larger seeds would repeat
+            num_steps="[1, inf)",
+            schedule_steps="[1, inf)",
+            log_every="[1, inf)",
+            eval_every="[1, inf)",
+            checkpoint_every="[1, inf)",
+            patience="[1, inf)",
+            accumulate="[1, inf)",
+            ema="[0, 1)",
+            max_nonfinite="[1, inf)",
+        )
 
 
 def names(kind: str) -> tuple[str, ...]:
@@ -109,10 +117,15 @@ def _build(kind: type, section: config_dict.ConfigDict) -> Any:
 
 def validate(config: config_dict.ConfigDict) -> None:
     """Raises one UsageError with every problem that the Options know of."""
-    problems = []
-    for section in (None, "optimizer", *PARTS):
-        built = options(config, section)
-        problems += built.problems() if hasattr(built, "problems") else ()
+    problems = [
+        f"{name} must be a finite number, not {value}"
+        for name, value in fields(config).items()
+        if isinstance(value, float) and not math.isfinite(value)
+    ]
+    if not problems:  # a range says nothing about NaN that has not been said
+        for section in (None, "optimizer", *PARTS):
+            built = options(config, section)
+            problems += built.problems() if hasattr(built, "problems") else ()
     if problems:
         raise UsageError("; ".join(problems))
 
@@ -130,6 +143,27 @@ def assemble(config: config_dict.ConfigDict, spec: dict[str, Any]) -> Any:
     return objective
 
 
+def settled(
+    config: config_dict.ConfigDict, stored: config_dict.ConfigDict | None
+) -> config_dict.ConfigDict:
+    """The config with `schedule_steps` a number, as its run began with it: `stored`, if it did.
+
+    So a run that is lengthened keeps the learning rates of its past.
+    """
+    config = config.copy_and_resolve_references()
+    if config.schedule_steps is None:
+        begun = config if stored is None else stored
+        config.schedule_steps = (
+            begun.num_steps if begun.schedule_steps is None else begun.schedule_steps
+        )
+    return config
+
+
+def identity(config: config_dict.ConfigDict) -> dict[str, Any]:
+    """What of a config decides the weights at a given step: all that a resume may not change."""
+    return {n: v for n, v in to_json(config).items() if n not in MAY_CHANGE_ON_RESUME}
+
+
 def load(reference: str) -> config_dict.ConfigDict:
     """Runs `get_config(variant)` of an experiment file, referred to as `FILE.py[:variant]`."""
     path, _, variant = reference.partition(":")
@@ -138,15 +172,20 @@ def load(reference: str) -> config_dict.ConfigDict:
         beside = file.parent.glob("*.py") if file.parent.is_dir() else ()
         have = [str(f) for f in beside if not f.name.startswith("_")]
         raise unknown("experiment", path, have)
+    if file.suffix != ".py":
+        raise UsageError(f"{path} is no experiment: those are Python files with a get_config")
     spec = importlib.util.spec_from_file_location(f"experiment_{file.stem}", file)
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-        return module.get_config(variant or None)
+        config = module.get_config(variant or None)
     except UsageError:
         raise
     except Exception as error:  # a user's file may fail in any way; the sentence says where
         raise UsageError(f"{path} could not be loaded: {type(error).__name__}: {error}") from error
+    if not isinstance(config, config_dict.ConfigDict):
+        raise UsageError(f"get_config in {path} returned {config!r}, not a config")
+    return config
 
 
 def variant_of(name: str | None, choices: tuple[str, ...]) -> str:

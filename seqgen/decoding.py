@@ -11,6 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from seqgen.errors import out_of_range
+
 Step = Callable[[Any, jax.Array], tuple[Any, jax.Array]]
 
 
@@ -22,14 +24,8 @@ class Options:
     top_p: float | None = None  # sample among the fewest tokens that together have this probability
 
     def problems(self) -> Iterator[str]:
-        if self.length < 1:
-            yield f"length must be at least 1, not {self.length}"
-        if not self.temperature >= 0:
-            yield f"temperature must be 0 (greedy) or above, not {self.temperature}"
-        if self.top_k is not None and self.top_k < 1:
-            yield f"top_k must be at least 1, not {self.top_k}"
-        if self.top_p is not None and not 0 < self.top_p <= 1:
-            yield f"top_p must be in (0, 1], not {self.top_p}"
+        intervals = {"length": "[1, inf)", "temperature": "[0, inf)", "top_k": "[1, inf)"}
+        return out_of_range(self, prefix="", top_p="(0, 1]", **intervals)
 
 
 def truncate(logits_BV: jax.Array, top_k: int | None, top_p: float | None) -> jax.Array:

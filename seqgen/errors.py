@@ -2,16 +2,21 @@
 
 import difflib
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import ModuleType
+from typing import Any
 
 
 class UsageError(Exception):
-    """Bad input. `launch.py` prints its sentence and exits with code 2."""
+    """Bad input. `launch.py` prints its sentence."""
+
+    exit_code = 2
 
 
 class Failure(Exception):
-    """The run can't go on, for a reason that one sentence explains. Exit code 1."""
+    """The run can't go on, for a reason that one sentence explains."""
+
+    exit_code = 1
 
 
 def unknown(kind: str, name: str, choices: Iterable[str]) -> UsageError:
@@ -20,6 +25,37 @@ def unknown(kind: str, name: str, choices: Iterable[str]) -> UsageError:
     near = difflib.get_close_matches(str(name), choices, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ";"
     return UsageError(f"unknown {kind} {name!r}{hint} have: {', '.join(choices)}")
+
+
+def out_of_range(options: Any, prefix: str, **intervals: str) -> Iterator[str]:
+    """A sentence for every named field of the options that is not in its interval.
+
+    Args:
+      options: of any part. None is an option switched off; NaN is in no interval.
+      prefix: what a user writes before the names of the fields, such as "optimizer.".
+      **intervals: field -> interval as in mathematics, such as "[0, 1)" or "(0, inf)".
+    """
+    for name, interval in intervals.items():
+        value = getattr(options, name)
+        if value is not None and not _inside(value, interval):
+            low, high = interval[1:-1].split(", ")
+            least = f"at least {low}" if interval[0] == "[" else f"above {low}"
+            wanted = least if high == "inf" else f"in {interval}"
+            yield f"{prefix}{name} must be {wanted}, not {value}"
+
+
+def _inside(value: float, interval: str) -> bool:
+    low, high = (float(end) for end in interval[1:-1].split(", "))
+    over = low <= value if interval[0] == "[" else low < value
+    return over and (value <= high if interval[-1] == "]" else value < high)
+
+
+def not_among(options: Any, prefix: str, **choices: Iterable[str]) -> Iterator[str]:
+    """A sentence for every named field of the options that is set to none of its choices."""
+    for name, known in choices.items():
+        value = getattr(options, name)
+        if value is not None and value not in known:
+            yield str(unknown(prefix + name, value, known))
 
 
 def require(module: str, extra: str) -> ModuleType:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from seqgen import cells, recurrence
-from seqgen.errors import UsageError, unknown
+from seqgen.errors import UsageError, not_among, out_of_range
 
 RECURRENT_INITS = {
     "orthogonal": nn.initializers.orthogonal(),
@@ -21,6 +21,7 @@ RECURRENT_INITS = {
     "glorot": nn.initializers.glorot_uniform(),
     "normal": nn.initializers.variance_scaling(1.0, "fan_in", "normal"),
 }
+PRODUCT_DTYPES = ("bfloat16", "float16", "float32")
 
 
 @dataclass(frozen=True)
@@ -40,36 +41,39 @@ class RecurrentOptions:
     normalize: bool = False  # layer normalisation of the recurrent gates
     dropout: float | None = None  # between layers: share of units zeroed, one mask for all steps
     zoneout: float | None = None  # share of units that keep their old state in a step
-    product_dtype: str | None = None  # of the matrix products' operands, for example bfloat16
+    product_dtype: str | None = None  # of the matrix products' operands: bfloat16, float16, float32
     backward: str = "chunked"  # or autodiff: also forward mode and higher orders
     parallel: bool = False  # associative scan, for cells without a recurrent product
 
     def problems(self) -> Iterator[str]:
         """What is wrong with these options, one sentence each."""
+        yield from not_among(
+            self,
+            prefix="",
+            recurrent_init=RECURRENT_INITS,
+            backward=recurrence.BACKWARDS,
+            product_dtype=PRODUCT_DTYPES,
+        )
+        yield from out_of_range(
+            self,
+            prefix="",
+            hidden_size="[1, inf)",
+            num_layers="[1, inf)",
+            chrono_max="[3, inf)",
+            dropout="[0, 1)",
+            zoneout="[0, 1)",
+        )
         try:
             cell = cells.named(self.cell, self.activation)
         except UsageError as error:
             yield str(error)
             return
-        if self.recurrent_init not in RECURRENT_INITS:
-            yield str(unknown("recurrent_init", self.recurrent_init, RECURRENT_INITS))
         if self.chrono_max is not None and not {"forget", "update", "store"} & set(cell.gates):
             yield f"chrono_max needs gates that keep or store, and {self.cell} has none"
-        if self.chrono_max is not None and self.chrono_max < 3:
-            yield f"chrono_max must be at least 3 steps, not {self.chrono_max}"
         if self.normalize and cell.affine is not None:
             yield f"normalize needs recurrent gates, and {self.cell} has none"
         if self.parallel and cell.affine is None:
             yield f"parallel needs a cell without a recurrent product (min_gru), not {self.cell}"
-        if self.backward not in recurrence.BACKWARDS:
-            yield str(unknown("backward", self.backward, recurrence.BACKWARDS))
-        for name in ("hidden_size", "num_layers"):
-            if getattr(self, name) < 1:
-                yield f"{name} must be at least 1, not {getattr(self, name)}"
-        for name in ("dropout", "zoneout"):
-            rate = getattr(self, name)
-            if rate is not None and not 0 <= rate < 1:
-                yield f"{name} must be in [0, 1), not {rate}"
 
 
 class Recurrent(nn.Module):
@@ -173,7 +177,10 @@ class _Direction(nn.Module):
         )
 
     def _zoneout(self, shape, train):
-        """Which units keep their state (Krueger et al. 2017): drawn, or how much they keep."""
+        """Which units keep their state: drawn, or how much they keep.
+
+        A unit keeps all its states or none; Krueger et al. 2017 draw c's and h's masks apart.
+        """
         rate = self.options.zoneout
         if rate is None:
             return None

@@ -101,8 +101,15 @@ def test_a_step_that_mixes_units_or_rows_is_refused():
     for step in (normalised, batch_centred, mixes_the_carry):
         with pytest.raises(UsageError, match="mixes units"):
             cells.elementwise(step, num_gates=1, num_states=1)
-    with pytest.raises(UsageError, match="mixes units"):
-        cells.rnn("softmax")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["softmax", "sort", "flip", "transpose", "max", "glu", "one_hot", "isnan", "frexp", "add"],
+)
+def test_an_activation_maps_each_number_by_itself(name):
+    with pytest.raises(UsageError, match=f"activation '{name}' does not map each number"):
+        cells.rnn(name)
 
 
 def test_unknown_names_are_answered_with_the_choices():

@@ -1,4 +1,5 @@
 import json
+import math
 import textwrap
 
 import pytest
@@ -113,6 +114,17 @@ def test_a_broken_experiment_file_is_one_sentence(tmp_path):
         config.load(str(file))
 
 
+def test_a_file_that_makes_no_config_is_one_sentence(tmp_path):
+    file = tmp_path / "nothing.py"
+    file.write_text("def get_config(arg=None):\n    pass\n")
+    with pytest.raises(UsageError, match="nothing.py returned None, not a config"):
+        config.load(str(file))
+    file = tmp_path / "README.md"
+    file.write_text("# seqgen\n")
+    with pytest.raises(UsageError, match="README.md is no experiment"):
+        config.load(str(file))
+
+
 def test_all_problems_are_reported_at_once(adding):
     adding.optimizer.rule = "adamm"
     adding.num_steps = 0
@@ -121,6 +133,97 @@ def test_all_problems_are_reported_at_once(adding):
         config.validate(adding)
     for word in ("adamm", "num_steps", "length"):
         assert word in str(caught.value)
+
+
+OUT_OF_RANGE = {
+    "seed": (-1, 2**32),
+    "num_steps": (0,),
+    "schedule_steps": (0,),
+    "log_every": (0,),
+    "eval_every": (0,),
+    "checkpoint_every": (0,),
+    "patience": (0,),
+    "accumulate": (0,),
+    "ema": (-0.1, 1.0),
+    "max_nonfinite": (0,),
+    "optimizer.rule": ("adamm",),
+    "optimizer.schedule": ("cosin",),
+    "optimizer.learning_rate": (0.0, -1.0),
+    "optimizer.warmup_steps": (-1,),
+    "optimizer.final_scale": (-0.1, 1.1),
+    "optimizer.decay_every": (0,),
+    "optimizer.decay_rate": (0.0, -0.5),
+    "optimizer.plateau_patience": (0,),
+    "optimizer.plateau_scale": (0.0, -0.5),
+    "optimizer.beta1": (-0.1, 1.0),
+    "optimizer.beta2": (-0.1, 1.0),
+    "optimizer.epsilon": (-1e-8,),
+    "optimizer.weight_decay": (-0.1,),
+    "optimizer.decay_parameters": ("(",),
+    "optimizer.clip_norm": (0.0,),
+    "optimizer.clip_value": (0.0,),
+    "optimizer.clip_adaptive": (0.0,),
+    "model.cell": ("lstn",),
+    "model.activation": ("tanhh", "max", "glu", "one_hot", "softmax"),
+    "model.hidden_size": (0,),
+    "model.num_layers": (0,),
+    "model.recurrent_init": ("orthogonl",),
+    "model.chrono_max": (2,),
+    "model.dropout": (-0.1, 1.0),
+    "model.zoneout": (-0.1, 1.0),
+    "model.product_dtype": ("bfloat17",),
+    "model.backward": ("chunk",),
+    "model.embedding_size": (0,),
+    "model.input_dropout": (-0.1, 1.0),
+    "model.output_dropout": (-0.1, 1.0),
+    "dataset.batch_size": (0,),
+    "dataset.length": (0,),
+    "dataset.unit": ("char",),
+    "dataset.shares": ((0.9, 0.2, 0.0), (0.9, float("nan"), 0.1)),
+    "dataset.restart": (-0.1, 1.0),
+    "dataset.eval_streams": (0,),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in OUT_OF_RANGE.items() for value in values]
+)
+def test_a_value_out_of_range_is_one_problem_that_names_the_field(name, value):
+    c = config.default(dataset="text", model="many_to_many", objective="likelihood")
+    if name == "model.activation":
+        c.model.cell = "rnn"
+    c.update_from_flattened_dict({name: value})
+    with pytest.raises(UsageError, match=name.rpartition(".")[2]) as caught:
+        config.validate(c)
+    assert ";" not in str(caught.value) or "; did you mean" in str(caught.value)
+
+
+def test_no_float_may_be_nan_or_infinite():
+    parts = {"model": "many_to_many", "objective": "likelihood"}
+    for dataset in config.names("dataset"):
+        for name in config.fields(config.default(dataset=dataset, **parts)):
+            for value in (math.nan, math.inf):
+                c = config.default(dataset=dataset, **parts)
+                *section, leaf = name.split(".")
+                if (c[section[0]] if section else c).get_type(leaf) is float:
+                    c.update_from_flattened_dict({name: value})
+                    with pytest.raises(UsageError, match=f"{name} must be a finite number"):
+                        config.validate(c)
+
+
+def test_numbers_at_the_ends_of_their_ranges_are_in_order():
+    c = config.default(dataset="text", model="many_to_many", objective="likelihood")
+    c.seed, c.ema, c.model.dropout, c.optimizer.warmup_steps = 2**32 - 1, 0.0, 0.0, 0
+    c.optimizer.decay_rate = c.optimizer.final_scale = 1.0
+    config.validate(c)
+
+
+def test_a_monitor_that_the_data_do_not_report_is_refused_before_training(adding):
+    spec = {"targets": {"kind": "real", "size": 1, "per": "sequence"}, "streamed": False}
+    spec |= {"inputs": {"kind": "real", "size": 2}, "dataset": "adding", "length": 10}
+    adding.monitor = "accuracy"
+    with pytest.raises(UsageError, match="unknown monitor 'accuracy'; have: loss, squared_error"):
+        config.assemble(adding, spec)
 
 
 def test_a_stored_config_of_another_version_is_one_sentence(adding):

@@ -22,6 +22,7 @@ def spec(kind, per):
         "dataset": "test",
         "inputs": {"kind": kind, "size": V if kind == "token" else E},
         "targets": {"kind": "category", "size": V, "per": per},
+        "streamed": False,
     }
 
 
@@ -98,8 +99,25 @@ def test_tied_embedding_is_one_matrix():
     _, variables = built(many_to_many, "token", **options)
     names = jax.tree_util.tree_leaves_with_path(variables["params"])
     assert sum(leaf.shape in ((V, 6), (6, V)) for _, leaf in names) == 1
-    problems = many_to_many.Options(tie_embedding=True, embedding_size=3).problems()
-    assert "tie_embedding" in " ".join(problems)
+    for wrong in ({"embedding_size": 3}, {"embedding_size": 128, "bidirectional": True}):
+        (problem,) = many_to_many.Options(tie_embedding=True, **wrong).problems()
+        assert "tie_embedding" in problem
+
+
+def test_a_tied_embedding_needs_one_vocabulary_of_inputs_and_targets():
+    options = many_to_many.Options(embedding_size=128, tie_embedding=True)
+    fewer = spec("token", "step") | {"targets": {"kind": "category", "size": V - 1, "per": "step"}}
+    for wrong in (fewer, spec("real", "step")):
+        with pytest.raises(UsageError, match="tie_embedding needs tokens"):
+            many_to_many.make(options, wrong)
+
+
+@pytest.mark.parametrize("facts", [{"start": "x"}, {"streamed": True}])
+def test_a_walk_back_from_the_next_tokens_is_refused(facts):
+    options = many_to_many.Options(bidirectional=True)
+    with pytest.raises(UsageError, match="whose targets are its next inputs"):
+        many_to_many.make(options, spec("token", "step") | facts)
+    many_to_many.make(options, spec("token", "step"))  # tagging
 
 
 @pytest.mark.parametrize(

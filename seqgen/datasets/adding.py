@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from seqgen.datasets import Dataset, sampling
+from seqgen.errors import out_of_range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +18,9 @@ class Options:
     test_size: int = 10_000  # examples of each evaluated split
 
     def problems(self) -> Iterator[str]:
-        yield from sampling.too_small(self, batch_size=1, length=2, test_size=1)
+        yield from out_of_range(
+            self, "dataset.", batch_size="[1, inf)", length="[2, inf)", test_size="[1, inf)"
+        )
 
 
 def make(options: Options) -> Dataset:

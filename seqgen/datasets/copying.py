@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from seqgen.datasets import Dataset, sampling
+from seqgen.errors import out_of_range
 
 DIGITS = 10  # to be remembered, each one of 1 … 8
 BLANK, CUE = 0, 9
@@ -19,7 +20,9 @@ class Options:
     test_size: int = 1000  # examples of each evaluated split
 
     def problems(self) -> Iterator[str]:
-        yield from sampling.too_small(self, batch_size=1, delay=1, test_size=1)
+        yield from out_of_range(
+            self, "dataset.", batch_size="[1, inf)", delay="[1, inf)", test_size="[1, inf)"
+        )
 
 
 def make(options: Options) -> Dataset:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqgen.datasets import Dataset, sampling
-from seqgen.errors import require, unknown
+from seqgen.errors import not_among, out_of_range, require
 
 SHAPES = {"rows": (8, 8), "pixels": (64, 1)}  # order -> (T, E)
 ENDS = {"train": 1257, "valid": 1437, "test": 1797}  # 70, 10 and 20 % of the shuffled images
@@ -24,9 +24,8 @@ class Options:
     order: str = "rows"  # rows: 8 steps of 8 pixels; pixels: 64 steps of one
 
     def problems(self) -> Iterator[str]:
-        yield from sampling.too_small(self, batch_size=1)
-        if self.order not in SHAPES:
-            yield str(unknown("dataset.order", self.order, SHAPES))
+        yield from out_of_range(self, "dataset.", batch_size="[1, inf)")
+        yield from not_among(self, "dataset.", order=SHAPES)
 
 
 def make(options: Options) -> Dataset:

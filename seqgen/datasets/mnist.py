@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqgen.datasets import Dataset, sampling
-from seqgen.errors import UsageError, unknown
+from seqgen.errors import UsageError, not_among, out_of_range
 
 SHAPES = {"rows": (28, 28), "pixels": (784, 1), "permuted": (784, 1)}  # order -> (T, E)
 SOURCE = "https://ossci-datasets.s3.amazonaws.com/mnist/"
@@ -26,9 +26,14 @@ class Options:
     valid_size: int = 5000  # the last so many training images are for validation
 
     def problems(self) -> Iterator[str]:
-        yield from sampling.too_small(self, batch_size=1, permutation_seed=0, valid_size=1)
-        if self.order not in SHAPES:
-            yield str(unknown("dataset.order", self.order, SHAPES))
+        yield from out_of_range(
+            self,
+            "dataset.",
+            batch_size="[1, inf)",
+            permutation_seed="[0, 4294967296)",
+            valid_size="[1, inf)",
+        )
+        yield from not_among(self, "dataset.", order=SHAPES)
 
 
 def make(options: Options) -> Dataset:

@@ -35,13 +35,6 @@ def check(options: Any) -> None:
         raise UsageError("; ".join(problems))
 
 
-def too_small(options: Any, **least: int) -> Iterable[str]:
-    """A sentence for every named field of the options that is below its least value."""
-    for name, minimum in least.items():
-        if getattr(options, name) < minimum:
-            yield f"dataset.{name} must be at least {minimum}, not {getattr(options, name)}"
-
-
 def bad_min_length(options: Any, least: int) -> Iterable[str]:
     """A sentence if `min_length` is set and not from `least` to `length`."""
     if options.min_length is not None and not least <= options.min_length <= options.length:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from seqgen.datasets import Dataset, sampling
+from seqgen.errors import out_of_range
 
 SYMBOLS = ["A", "B", "c", "d", "e", "f"]  # the last four distract
 
@@ -19,7 +20,9 @@ class Options:
     test_size: int = 10_000  # examples of each evaluated split
 
     def problems(self) -> Iterator[str]:
-        yield from sampling.too_small(self, batch_size=1, length=10, test_size=1)
+        yield from out_of_range(
+            self, "dataset.", batch_size="[1, inf)", length="[10, inf)", test_size="[1, inf)"
+        )
         yield from sampling.bad_min_length(self, least=10)
 
 

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqgen.datasets import SPLITS, Dataset, sampling
-from seqgen.errors import UsageError, unknown
+from seqgen.errors import UsageError, not_among, out_of_range
 
 UNITS = ("character", "word")
 LAYOUTS = ("ptb.{}.txt", "{}.txt", "wiki.{}.tokens")  # Penn Treebank, anybody's, WikiText
@@ -41,11 +41,15 @@ class Options:
     eval_streams: int = 32  # rows of an evaluation batch
 
     def problems(self) -> Iterator[str]:
-        yield from sampling.too_small(self, batch_size=1, length=1, eval_streams=1)
-        if self.restart is not None and not 0 <= self.restart < 1:
-            yield f"dataset.restart must be in [0, 1), not {self.restart}"
-        if self.unit not in UNITS:
-            yield str(unknown("dataset.unit", self.unit, UNITS))
+        yield from out_of_range(
+            self,
+            "dataset.",
+            batch_size="[1, inf)",
+            length="[1, inf)",
+            eval_streams="[1, inf)",
+            restart="[0, 1)",
+        )
+        yield from not_among(self, "dataset.", unit=UNITS)
         if len(self.shares) != 3 or min(self.shares) < 0 or not math.isclose(sum(self.shares), 1):
             yield f"dataset.shares must be three shares that add up to 1, not {self.shares}"
         elif min(self.shares[:2]) == 0:

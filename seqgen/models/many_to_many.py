@@ -7,7 +7,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from seqgen.errors import UsageError
+from seqgen.errors import UsageError, out_of_range
 from seqgen.layers import Recurrent, RecurrentOptions, Tokens, dropout
 
 
@@ -20,20 +20,35 @@ class Options(RecurrentOptions):
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()
+        yield from out_of_range(
+            self, "", embedding_size="[1, inf)", input_dropout="[0, 1)", output_dropout="[0, 1)"
+        )
         if self.tie_embedding and self.embedding_size != self.hidden_size:
-            yield "model.tie_embedding needs model.embedding_size equal to model.hidden_size"
+            yield "tie_embedding needs embedding_size equal to hidden_size"
+        if self.tie_embedding and self.bidirectional:
+            yield "tie_embedding needs outputs as wide as the embedding; bidirectional doubles them"
 
 
 def make(options: Options, spec: dict[str, Any]) -> nn.Module:
-    """Raises UsageError for data whose targets do not come one for each step."""
-    if spec["targets"]["per"] != "step":
+    """Raises UsageError for data whose targets do not come one for each step, and for options that
+    such data do not allow."""
+    inputs, targets, name = spec["inputs"], spec["targets"], spec["dataset"]
+    if targets["per"] != "step":
         raise UsageError(
-            f"model many_to_many needs a target for each step; dataset {spec['dataset']} has one "
-            "for each sequence: use many_to_one"
+            f"model many_to_many needs a target for each step; dataset {name} has one for each "
+            "sequence: use many_to_one"
         )
-    return ManyToMany(
-        options, spec["inputs"]["kind"], spec["inputs"]["size"], spec["targets"]["size"]
-    )
+    if options.bidirectional and ("start" in spec or spec["streamed"]):
+        raise UsageError(
+            f"model.bidirectional can't be used on dataset {name}, whose targets are its next "
+            "inputs: the walk from the last step has seen them"
+        )
+    if options.tie_embedding and (inputs["kind"] != "token" or inputs["size"] != targets["size"]):
+        raise UsageError(
+            "model.tie_embedding needs tokens to predict from tokens, of one vocabulary; dataset "
+            f"{name} has {inputs['size']} {inputs['kind']} inputs and {targets['size']} targets"
+        )
+    return ManyToMany(options, inputs["kind"], inputs["size"], targets["size"])
 
 
 class ManyToMany(nn.Module):

@@ -1,13 +1,14 @@
 """Many to one: one output for a whole sequence, read from the last hidden state."""
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from seqgen.errors import UsageError
+from seqgen.errors import UsageError, out_of_range
 from seqgen.layers import Recurrent, RecurrentOptions, Tokens, dropout
 
 
@@ -15,6 +16,10 @@ from seqgen.layers import Recurrent, RecurrentOptions, Tokens, dropout
 class Options(RecurrentOptions):
     embedding_size: int | None = None  # of token inputs; None feeds them one-hot
     output_dropout: float | None = None  # share of units zeroed before the output layer
+
+    def problems(self) -> Iterator[str]:
+        yield from super().problems()
+        yield from out_of_range(self, "", embedding_size="[1, inf)", output_dropout="[0, 1)")
 
 
 def make(options: Options, spec: dict[str, Any]) -> nn.Module:
