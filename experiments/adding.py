@@ -9,9 +9,11 @@ from ml_collections import config_dict
 
 from seqgen import config
 
+VARIANTS = ("lstm", "rnn", "irnn", "gru")
+
 
 def get_config(arg: str | None = None) -> config_dict.ConfigDict:
-    variant = config.variant_of(arg, ("lstm", "rnn", "irnn", "gru"))
+    variant = config.variant_of(arg, VARIANTS)
     c = config.default(dataset="adding", model="many_to_one", objective="likelihood")
     c.model.cell = "rnn" if variant == "irnn" else variant
     if variant == "irnn":  # Le, Jaitly & Hinton 2015

@@ -8,9 +8,11 @@ from ml_collections import config_dict
 
 from seqgen import config
 
+VARIANTS = ("default",)
+
 
 def get_config(arg: str | None = None) -> config_dict.ConfigDict:
-    config.variant_of(arg, ("default",))
+    config.variant_of(arg, VARIANTS)
     c = config.default(dataset="text", model="many_to_many", objective="likelihood")
     c.dataset.batch_size, c.dataset.length = 16, 64
     c.model.hidden_size = 256

@@ -8,9 +8,11 @@ from ml_collections import config_dict
 
 from seqgen import config
 
+VARIANTS = ("lstm", "gru")
+
 
 def get_config(arg: str | None = None) -> config_dict.ConfigDict:
-    variant = config.variant_of(arg, ("lstm", "gru"))
+    variant = config.variant_of(arg, VARIANTS)
     c = config.default(dataset="copying", model="many_to_many", objective="likelihood")
     c.dataset.delay, c.dataset.batch_size = 30, 64
     c.model.cell, c.model.hidden_size = variant, 128

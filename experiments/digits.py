@@ -8,9 +8,11 @@ from ml_collections import config_dict
 
 from seqgen import config
 
+VARIANTS = ("rows", "pixels")
+
 
 def get_config(arg: str | None = None) -> config_dict.ConfigDict:
-    variant = config.variant_of(arg, ("rows", "pixels"))
+    variant = config.variant_of(arg, VARIANTS)
     c = config.default(dataset="digits", model="many_to_one", objective="likelihood")
     c.dataset.order = variant
     c.model.hidden_size = 128

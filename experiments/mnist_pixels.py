@@ -9,9 +9,11 @@ from ml_collections import config_dict
 
 from seqgen import config
 
+VARIANTS = ("pixels", "permuted", "irnn")
+
 
 def get_config(arg: str | None = None) -> config_dict.ConfigDict:
-    variant = config.variant_of(arg, ("pixels", "permuted", "irnn"))
+    variant = config.variant_of(arg, VARIANTS)
     c = config.default(dataset="mnist", model="many_to_one", objective="likelihood")
     c.dataset.order = "permuted" if variant == "permuted" else "pixels"
     c.dataset.batch_size = 128

@@ -8,9 +8,11 @@ from ml_collections import config_dict
 
 from seqgen import config
 
+VARIANTS = ("default",)
+
 
 def get_config(arg: str | None = None) -> config_dict.ConfigDict:
-    config.variant_of(arg, ("default",))
+    config.variant_of(arg, VARIANTS)
     c = config.default(dataset="mnist", model="many_to_one", objective="likelihood")
     c.dataset.batch_size = 128
     c.model.hidden_size = 128

@@ -8,9 +8,11 @@ from ml_collections import config_dict
 
 from seqgen import config
 
+VARIANTS = ("lstm", "gru", "rnn")
+
 
 def get_config(arg: str | None = None) -> config_dict.ConfigDict:
-    variant = config.variant_of(arg, ("lstm", "gru", "rnn"))
+    variant = config.variant_of(arg, VARIANTS)
     c = config.default(dataset="parity", model="many_to_one", objective="likelihood")
     c.model.cell, c.model.hidden_size = variant, 64
     c.num_steps = 1500

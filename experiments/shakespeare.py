@@ -10,9 +10,11 @@ from ml_collections import config_dict
 
 from seqgen import config
 
+VARIANTS = ("default",)
+
 
 def get_config(arg: str | None = None) -> config_dict.ConfigDict:
-    config.variant_of(arg, ("default",))
+    config.variant_of(arg, VARIANTS)
     c = config.default(dataset="text", model="many_to_many", objective="likelihood")
     c.dataset.path = "$SEQGEN_DATA/tinyshakespeare/input.txt"
     c.dataset.shares = (0.9, 0.1, 0.0)

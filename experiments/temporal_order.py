@@ -8,9 +8,11 @@ from ml_collections import config_dict
 
 from seqgen import config
 
+VARIANTS = ("lstm", "rnn")
+
 
 def get_config(arg: str | None = None) -> config_dict.ConfigDict:
-    variant = config.variant_of(arg, ("lstm", "rnn"))
+    variant = config.variant_of(arg, VARIANTS)
     c = config.default(dataset="temporal_order", model="many_to_one", objective="likelihood")
     c.dataset.batch_size, c.dataset.length = 32, 100
     c.model.cell, c.model.hidden_size = variant, 64

@@ -7,12 +7,23 @@ from seqgen import cells, config
 
 
 def listing(experiments: Path) -> str:
-    """Experiments with the first line of their promise, then the parts by kind."""
+    """Experiments, each with the first line of its promise and its variants; the parts by kind."""
     lines = ["experiments"]
     for file in sorted(experiments.glob("*.py")):
         promise = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or ""
         lines.append(f"  {file.stem:16} {promise.partition(chr(10))[0]}")
+        if len(choices := variants(file)) > 1:
+            lines.append(f"  {'':16} {' '.join(f':{choice}' for choice in choices)}")
     for kind in config.PARTS:
         lines.append(f"{kind}s\n  {', '.join(config.names(kind))}")
     lines.append(f"cells\n  {', '.join(cells.names())}")
     return "\n".join(lines)
+
+
+def variants(experiment: Path) -> tuple[str, ...]:
+    """VARIANTS of an experiment file, the default first, read without running the file."""
+    for node in ast.parse(experiment.read_text("utf-8")).body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id="VARIANTS")], value=value):
+                return ast.literal_eval(value)
+    return ()
