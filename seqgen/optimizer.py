@@ -13,21 +13,19 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from seqgen.errors import UsageError, unknown
+from seqgen.errors import UsageError, not_among, out_of_range
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
     rule: str = "adamw"  # sgd, momentum, rmsprop, adam, adamw, lion
     learning_rate: float = 1e-3  # the highest value of the schedule
-    schedule: str = (
-        "constant"  # constant, cosine, linear, step; all but constant end at schedule_steps
-    )
+    schedule: str = "constant"  # constant, step; cosine, linear: they end at schedule_steps
     warmup_steps: int | None = None  # linear from 0 to learning_rate before the schedule begins
     final_scale: float = 0.0  # cosine and linear end at final_scale * learning_rate
     decay_every: int | None = None  # step: multiply by decay_rate every so many steps
     decay_rate: float = 0.5
-    plateau_patience: int | None = None  # evaluations without a new best before the rate is cut
+    plateau_patience: int | None = None  # evaluations without a new best that cut the rate
     plateau_scale: float = 0.1  # what a plateau multiplies the rate by
     beta1: float = 0.9  # momentum's and the Adam family's first decay
     beta2: float = 0.999  # second decay (rmsprop: its only one)
@@ -39,25 +37,41 @@ class Options:
     clip_adaptive: float | None = None  # of each unit relative to its weights (Brock et al. 2021)
 
     def problems(self) -> Iterator[str]:
-        if self.rule not in RULES:
-            yield str(unknown("optimizer rule", self.rule, RULES))
-        if self.schedule not in SCHEDULES:
-            yield str(unknown("schedule", self.schedule, SCHEDULES))
+        yield from not_among(self, "optimizer.", rule=RULES, schedule=SCHEDULES)
+        yield from out_of_range(
+            self,
+            "optimizer.",
+            learning_rate="(0, inf)",
+            warmup_steps="[0, inf)",
+            final_scale="[0, 1]",
+            decay_every="[1, inf)",
+            decay_rate="(0, 1]",
+            plateau_patience="[1, inf)",
+            plateau_scale="(0, 1]",
+            beta1="[0, 1)",
+            beta2="[0, 1)",
+            epsilon="[0, inf)",
+            weight_decay="[0, inf)",
+            clip_norm="(0, inf)",
+            clip_value="(0, inf)",
+            clip_adaptive="(0, inf)",
+        )
         if self.schedule == "step" and self.decay_every is None:
             yield "optimizer.schedule 'step' needs optimizer.decay_every"
         if self.weight_decay is not None and self.rule not in ("adamw", "lion"):
             yield f"optimizer.weight_decay is decoupled: rule adamw or lion, not {self.rule!r}"
-        for name in ("learning_rate", "clip_norm", "clip_value", "clip_adaptive"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                yield f"optimizer.{name} must be above 0, not {value}"
+        try:
+            re.compile(self.decay_parameters)
+        except re.error as error:
+            pattern = self.decay_parameters
+            yield f"optimizer.decay_parameters {pattern!r} is no regular expression: {error}"
 
 
 class Optimizer(NamedTuple):
     """The chain, open at the place where the clipped gradient can be measured."""
 
     clip: optax.GradientTransformation
-    descend: optax.GradientTransformationExtraArgs  # update(..., plateau_scale=scalar)
+    descend: optax.GradientTransformationExtraArgs  # update(..., learning_rate=scalar)
     rate: optax.Schedule  # step -> learning rate before any plateau scale
 
 
@@ -76,6 +90,8 @@ SCHEDULES: dict[str, Callable[[Options, int], optax.Schedule]] = {
     "linear": lambda o, steps: optax.linear_schedule(1.0, o.final_scale, steps),
     "step": lambda o, steps: lambda step: o.decay_rate ** (step // o.decay_every),
 }
+
+ENDING = ("cosine", "linear")  # the schedules whose length is schedule_steps
 
 
 def learning_rate(options: Options, schedule_steps: int) -> optax.Schedule:
@@ -105,16 +121,19 @@ def make(options: Options, schedule_steps: int) -> Optimizer:
     if options.weight_decay is not None:
         select = _named(options.decay_parameters)
         links.append(optax.add_decayed_weights(options.weight_decay, select))
+    links.append(_descend_at_given_rate())
     rate = learning_rate(options, schedule_steps)
-    links += [optax.scale_by_learning_rate(rate), _scale_by_plateau()]
     return Optimizer(optax.chain(*clips), optax.chain(*links), rate)
 
 
-def _scale_by_plateau() -> optax.GradientTransformationExtraArgs:
-    """The factor that plateaus have left: state of the run's monitor, not of the chain."""
+def _descend_at_given_rate() -> optax.GradientTransformationExtraArgs:
+    """Times -learning_rate, which the caller knows: it depends on the run's step and its plateaus.
 
-    def update(updates, state, params=None, *, plateau_scale, **_):
-        return jax.tree.map(lambda u: u * plateau_scale.astype(u.dtype), updates), state
+    A count of the chain's own would fall behind the run's step where a step is skipped.
+    """
+
+    def update(updates, state, params=None, *, learning_rate, **_):
+        return jax.tree.map(lambda u: u * -learning_rate.astype(u.dtype), updates), state
 
     return optax.GradientTransformationExtraArgs(optax.init_empty_state, update)
 

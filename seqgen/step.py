@@ -93,6 +93,7 @@ def make_step(
         params, chains, memory, logged = state.params, state.opt_state, state.memory, {}
         for number, player in enumerate(objective.players):
             optimizer = optimizers[player.name]
+            rate = optimizer.rate(state.step) * state.monitor.rate_scale
             prefix = f"{player.name}/" if len(objective.players) > 1 else ""
             for update in range(player.updates):
                 key = fold(state.key, UPDATE, state.step, number, update)
@@ -102,15 +103,8 @@ def make_step(
                 grads, memory, metrics = gradient(
                     player, own, params, memory, examples, clock, mesh, options.accumulate or 1
                 )
-                own, chain, moved = descend(
-                    optimizers[player.name],
-                    grads,
-                    chains[player.name],
-                    own,
-                    state.monitor.rate_scale,
-                )
+                own, chain, moved = descend(optimizer, grads, chains[player.name], own, rate)
                 params, chains = params | {player.name: own}, chains | {player.name: chain}
-                moved["learning_rate"] = optimizer.rate(state.step) * state.monitor.rate_scale
                 logged |= {prefix + name: value for name, value in (metrics | moved).items()}
         new = state.replace(
             params=params, opt_state=chains, memory=memory, ema=average(state, params, options.ema)
@@ -178,23 +172,24 @@ def sum_over(function: Callable[[Any], tuple[Any, Any]], inputs: Any) -> tuple[A
 
 
 def descend(
-    optimizer: Optimizer, grads: Any, chain: Any, own: Any, rate_scale: jax.Array
+    optimizer: Optimizer, grads: Any, chain: Any, own: Any, rate: jax.Array
 ) -> tuple[Any, Any, dict[str, jax.Array]]:
-    """One optimizer update: (parameters, chain state, norms as logged)."""
+    """One optimizer update: (parameters, chain state, what is logged of it)."""
     clip_state, descend_state = chain
     clipped, clip_state = optimizer.clip.update(grads, clip_state, own)
     updates, descend_state = optimizer.descend.update(
-        clipped, descend_state, own, plateau_scale=rate_scale
+        clipped, descend_state, own, learning_rate=rate
     )
     norm, norm_clipped = optax.tree.norm(grads), optax.tree.norm(clipped)
     own = optax.apply_updates(own, updates)
-    norms = {
+    logged = {
+        "learning_rate": rate,
         "gradient_norm": norm,
         "clipped_norm": norm_clipped,
         "clipped": (norm_clipped < norm * (1 - 1e-6)).astype(norm.dtype),
         "parameter_norm": optax.tree.norm(own),
     }
-    return own, (clip_state, descend_state), norms
+    return own, (clip_state, descend_state), logged
 
 
 def average(
@@ -230,7 +225,7 @@ def observe(
     """The monitor after an evaluation; `patience` and `scale` are the learning-rate plateau's."""
     better = value > monitor.best if larger_is_better else value < monitor.best
     since_cut = jnp.where(better, 0, monitor.since_cut + 1)
-    cut = jnp.zeros((), bool) if patience is None else since_cut > patience
+    cut = jnp.zeros((), bool) if patience is None else since_cut >= patience
     return monitor.replace(
         best=jnp.where(better, value, monitor.best),
         since_best=jnp.where(better, 0, monitor.since_best + 1),

@@ -15,11 +15,10 @@ def walk(options, steps=3, schedule_steps=100, scale=1.0):
     """A few updates with constant gradients."""
     chain = optimizer.make(options, schedule_steps)
     params, clip, descend = PARAMS, chain.clip.init(PARAMS), chain.descend.init(PARAMS)
-    for _ in range(steps):
+    for step in range(steps):
         grads, clip = chain.clip.update(GRADS, clip, params)
-        updates, descend = chain.descend.update(
-            grads, descend, params, plateau_scale=jnp.float32(scale)
-        )
+        rate = jnp.float32(scale) * chain.rate(jnp.int32(step))
+        updates, descend = chain.descend.update(grads, descend, params, learning_rate=rate)
         params = optax.apply_updates(params, updates)
     return params
 

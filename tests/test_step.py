@@ -148,6 +148,17 @@ def test_a_non_finite_step_leaves_everything_but_the_step_number():
     assert np.isfinite(metrics["loss"])
 
 
+def test_the_logged_learning_rate_is_the_applied_one_after_a_skipped_step():
+    chain = {"rule": "sgd", "schedule": "linear", "learning_rate": 0.5}
+    run = Tiny(batch=partial(batch, poison=3), chain=chain)
+    before, _ = run.after(4)  # the last of them is skipped
+    after, metrics = run.call(before)
+    moved = jax.tree.map(jnp.subtract, after.params, before.params)
+    applied = optax.tree.norm(moved) / metrics["clipped_norm"]
+    np.testing.assert_allclose(metrics["learning_rate"], 0.5 * (1 - 4 / 100), rtol=1e-6)
+    np.testing.assert_allclose(applied, metrics["learning_rate"], rtol=1e-5)
+
+
 def test_every_parameter_moves_and_one_batch_can_be_learnt():
     always_first = lambda index, key: batch(jnp.int32(0), key)  # noqa: E731
     run = Tiny(batch=always_first, chain={"learning_rate": 0.05})
@@ -195,7 +206,7 @@ def test_the_same_shapes_are_traced_once():
 
 def test_a_plateau_cuts_the_rate_and_a_new_best_does_not():
     monitor = Tiny().begin().monitor
-    observe = partial(steps.observe, larger_is_better=False, patience=1, scale=0.1)
+    observe = partial(steps.observe, larger_is_better=False, patience=2, scale=0.1)
     scales = []
     for value in (3.0, 2.0, 2.5, 2.5, 1.0, 1.5, 1.5, 1.5, 1.5):
         monitor = observe(monitor, jnp.float32(value))
