@@ -11,12 +11,14 @@ from ml_collections import config_dict
 from seqgen import config
 
 VARIANTS = ("default",)
+SOURCE = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare"
 
 
 def get_config(arg: str | None = None) -> config_dict.ConfigDict:
     config.variant_of(arg, VARIANTS)
     c = config.default(dataset="text", model="many_to_many", objective="likelihood")
     c.dataset.path = "$SEQGEN_DATA/tinyshakespeare/input.txt"
+    c.dataset.source = f"{SOURCE}/input.txt"
     c.dataset.shares = (0.9, 0.1, 0.0)
     c.dataset.batch_size, c.dataset.length = 16, 64
     c.model.hidden_size = 384

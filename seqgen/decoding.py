@@ -24,8 +24,14 @@ class Options:
     top_p: float | None = None  # sample among the fewest tokens that together have this probability
 
     def problems(self) -> Iterator[str]:
-        intervals = {"length": "[1, inf)", "temperature": "[0, inf)", "top_k": "[1, inf)"}
-        return out_of_range(self, prefix="", top_p="(0, 1]", **intervals)
+        return out_of_range(
+            self,
+            prefix="",
+            length="[1, inf)",
+            temperature="[0, inf)",
+            top_k="[1, inf)",
+            top_p="(0, 1]",
+        )
 
 
 def truncate(logits_BV: jax.Array, top_k: int | None, top_p: float | None) -> jax.Array:

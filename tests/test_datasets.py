@@ -135,7 +135,9 @@ def test_bad_options_are_named(part, wrong, sentence):
 
 def test_an_unset_variable_in_a_path_is_named(monkeypatch):
     monkeypatch.delenv("SEQGEN_DATA", raising=False)
-    with pytest.raises(UsageError, match="SEQGEN_DATA/mnist, but that environment variable"):
-        sampling.located("$SEQGEN_DATA/mnist")
-    monkeypatch.setenv("SEQGEN_DATA", "/somewhere")
-    assert str(sampling.located("$SEQGEN_DATA/mnist")) == "/somewhere/mnist"
+    for path in ("$SEQGEN_DATA/mnist", "${SEQGEN_DATA}/mnist"):
+        with pytest.raises(UsageError, match="SEQGEN_DATA is not set.*to be had from https://x/"):
+            sampling.located(path, "https://x/")
+        monkeypatch.setenv("SEQGEN_DATA", "/somewhere")
+        assert str(sampling.located(path, None)) == "/somewhere/mnist"
+        monkeypatch.delenv("SEQGEN_DATA")

@@ -147,6 +147,15 @@ def test_characters_round_trip(tmp_path):
     )
     with pytest.raises(UsageError, match="character 'ß' is not among the 30 of the data"):
         text.encode(dataset.spec, "Boß, Max")
+    with pytest.raises(UsageError, match=r"character '\\udce4' is not among"):
+        text.encode(dataset.spec, "Box\udce4")  # a byte that is not UTF-8, as a shell hands it over
+
+
+def test_characters_are_numbered_by_their_places_in_the_vocabulary():
+    vocabulary = sorted("\0\n az\x7fß€\u4e00\ufffd😀\U0010ffff")
+    spec = {"unit": "character", "vocabulary": vocabulary}
+    whole = "".join(np.random.RandomState(0).choice(vocabulary, 500))
+    assert text.encode(spec, whole).tolist() == [vocabulary.index(c) for c in whole]
 
 
 def folder_of(tmp_path, layout, **files):
@@ -211,6 +220,9 @@ def test_unusable_files_are_named(tmp_path):
     make = lambda path=file: text.make(text.Options(path=str(path)))  # noqa: E731
     with pytest.raises(UsageError, match="text.txt does not exist: name a UTF-8 file, or a folder"):
         make()
+    source = "https://example.org/text.txt"
+    with pytest.raises(UsageError, match=f"does not exist .to be had from {source}."):
+        text.make(text.Options(path=str(file), source=source))
     file.write_bytes(b"")
     with pytest.raises(UsageError, match="text.txt is empty"):
         make()

@@ -43,7 +43,7 @@ def make(options: Options) -> Dataset:
     files that are missing or damaged.
     """
     sampling.check(options)
-    folder = sampling.located(options.path)
+    folder = sampling.located(options.path, SOURCE)
     images, targets = _examples(folder, "train", options)
     if options.valid_size >= len(images):
         raise UsageError(

@@ -7,6 +7,7 @@ helper turns that into a Dataset whose batches need no state.
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import partial
@@ -199,12 +200,20 @@ def cut(example: dict[str, jax.Array], length: jax.Array, options: Any) -> dict[
     return example | {"inputs": jnp.where(real_T, example["inputs"], 0), "length_B": length}
 
 
-def located(path: str) -> Path:
-    """A path with its `~` and environment variables filled in. UsageError if one is not set."""
+def located(path: str, source: str | None) -> Path:
+    """A path with its `~` and environment variables filled in.
+
+    Raises UsageError if a variable is not set; it says that the files are to be had from `source`.
+    """
     filled = os.path.expanduser(os.path.expandvars(path))
-    if "$" in filled:
+    if unset := re.search(r"\$\{?(\w+)", filled):
         raise UsageError(
-            f"dataset.path={path}, but that environment variable is not set: set it to the folder "
-            "of your data, or name the files by dataset.path"
+            f"dataset.path is {path}, but {unset[1]} is not set: set it to the folder of your data"
+            f"{from_source(source)}, or set dataset.path"
         )
     return Path(filled)
+
+
+def from_source(source: str | None) -> str:
+    """Where to get missing files, as the end of a clause."""
+    return f" (to be had from {source})" if source else ""

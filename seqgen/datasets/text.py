@@ -10,6 +10,7 @@ import dataclasses
 import math
 import pydoc_data.topics
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,7 @@ class Options:
     length: int = 64  # tokens of a row in one batch
     unit: str = "character"  # or word
     path: str | None = None  # UTF-8 file, or folder with a file per split; None: Python's own help
+    source: str | None = None  # where `path` is to be had, for whoever lacks it
     shares: tuple[float, ...] = (0.9, 0.05, 0.05)  # of one file, by position; a last 0: no test
     random_offset: bool = True  # training epochs start at another token, so blocks border elsewhere
     restart: float | None = 0.05  # share of rows that start anew with each batch, to learn to begin
@@ -120,17 +122,29 @@ def _units(text: str, unit: str) -> str | list[str]:
 
 
 def _numbers(spec: dict[str, Any], units: str | list[str]) -> np.ndarray:
-    number = {name: i for i, name in enumerate(spec["vocabulary"])}
+    """The places of characters or words in the vocabulary."""
+    vocabulary = spec["vocabulary"]
     if spec["unit"] == "word":
-        return np.array([number.get(word, number[UNKNOWN]) for word in units], np.int32)
-    missing = next((character for character in units if character not in number), None)
-    if missing is not None:
-        shown = "".join(spec["vocabulary"][:100])
+        number = {word: i for i, word in enumerate(vocabulary)}
+        places = (number.get(word, number[UNKNOWN]) for word in units)
+        return np.fromiter(places, np.int32, len(units))
+    # one look-up for the whole text: character by character takes eight times as long
+    place = np.full(sys.maxunicode + 1, -1, np.int32)
+    place[_code_points("".join(vocabulary))] = np.arange(len(vocabulary))
+    numbers = place[_code_points(units)]
+    missing = np.flatnonzero(numbers < 0)
+    if missing.size:
+        shown = "".join(vocabulary[:100])
         raise UsageError(
-            f"the character {missing!r} is not among the {len(number)} of the data: {shown!r}"
-            f"{'' if len(number) <= 100 else ' and more'}"
+            f"the character {units[missing[0]]!r} is not among the {len(vocabulary)} of the data: "
+            f"{shown!r}{'' if len(vocabulary) <= 100 else ' and more'}"
         )
-    return np.array([number[character] for character in units], np.int32)
+    return numbers
+
+
+def _code_points(text: str) -> np.ndarray:
+    """uint32 [T]. Lone surrogates, which a shell may hand over, are code points like the others."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
 
 
 def _read(options: Options) -> tuple[dict[str, str | list[str]], str]:
@@ -138,7 +152,7 @@ def _read(options: Options) -> tuple[dict[str, str | list[str]], str]:
     if options.path is None:
         topics = pydoc_data.topics.topics
         return _cut(options, "\n".join(topics[name] for name in sorted(topics))), "Python's help"
-    path = sampling.located(options.path)
+    path = sampling.located(options.path, options.source)
     if path.is_file():
         return _cut(options, _read_file(path)), str(path)
     layout = next((names for names in LAYOUTS if (path / names.format("train")).is_file()), None)
@@ -146,7 +160,8 @@ def _read(options: Options) -> tuple[dict[str, str | list[str]], str]:
         have = ", ".join(names.format("train") for names in LAYOUTS)
         problem = "has no training text" if path.is_dir() else "does not exist"
         raise UsageError(
-            f"dataset.path={path} {problem}: name a UTF-8 file, or a folder with one of {have}"
+            f"dataset.path={path} {problem}{sampling.from_source(options.source)}: name a UTF-8 "
+            f"file, or a folder with one of {have}"
         )
     files = {split: path / layout.format(split) for split in SPLITS}
     if not files["test"].exists():
