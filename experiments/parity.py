@@ -1,7 +1,7 @@
 """Parity of up to 40 bits, from one answer at the end of each sequence.
 
 python launch.py train --config=experiments/parity.py           (lstm, gru, rnn)
-25 seconds on 2 CPU cores; test accuracy 100 % (chance: 50 %).
+20 seconds on 2 CPU cores; test accuracy 100 % (chance: 50 %).
 """
 
 from ml_collections import config_dict

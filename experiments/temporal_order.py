@@ -1,7 +1,7 @@
 """Temporal order (Hochreiter & Schmidhuber 1997): which of two marks came first, long ago.
 
 python launch.py train --config=experiments/temporal_order.py   (lstm, rnn)
-25 seconds on 2 CPU cores; test accuracy 100 % at length 100 (chance: 25 %).
+20 seconds on 2 CPU cores; test accuracy 100 % at length 100 (chance: 25 %).
 """
 
 from ml_collections import config_dict

@@ -6,6 +6,7 @@ Shapes live in names. The letters mean the same thing in every file:
     G gate pre-activations (num_gates * D)         V vocabulary
     N chunks   C steps in a chunk                  Z latent    K samples    L lanes
 
-Imports run one way: cells, recurrence, layers, models, metrics, decoding, objectives, datasets,
-config, optimizer, plan, step, checkpoint, then the verbs.
+Imports run one way: errors, plan, cells, chunks, recurrence, layers, models, metrics, decoding,
+objectives, datasets, optimizer, config, step, then what stores a run, then the verbs;
+tests/test_architecture.py has the whole order.
 """
