@@ -1,25 +1,22 @@
 """Settings that JAX reads once, before its first computation: devices, threads, the cache."""
 
+import contextlib
 import os
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 
-
-def cores() -> int:
-    """The CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+from seqgen.environment import cores
 
 
 def start(rows: int, *, compilation_cache: bool) -> None:
     """Must run before any array is made. `rows`: rows of a batch that are computed together.
 
     On a CPU each core becomes one device where the rows divide among them, since XLA runs the small
-    products inside a scan on one core only; large products then need no threads of their own.
-    A user's own XLA_FLAGS are left alone.
+    products inside a scan on one core only; `plan.run_plan` says how many of them a run uses.
     """
-    if rows % cores() == 0 and "XLA_FLAGS" not in os.environ:
-        os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+    if rows % cores() == 0 and "XLA_FLAGS" not in os.environ:  # they may set the number themselves
         jax.config.update("jax_num_cpu_devices", cores())
     if compilation_cache:
         keep_compiled(Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "seqgen")
@@ -31,3 +28,13 @@ def keep_compiled(folder: Path) -> None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def supported(compiler_options: dict[str, str]) -> dict[str, str]:
+    """Those of the options that this version of XLA knows: it has no list of them to ask."""
+    known = {}
+    for name, value in compiler_options.items():
+        with contextlib.suppress(jax.errors.JaxRuntimeError):
+            jax.jit(lambda: jnp.zeros(()), compiler_options={name: value}).lower().compile()
+            known[name] = value
+    return known

@@ -33,7 +33,7 @@ def record(*, devices: bool = False) -> dict[str, Any]:
         "machine": platform.machine(),
         "cpu_model": model,
         "cpu_instruction_sets": instructions,
-        "cpu_count": len(os.sched_getaffinity(0)),
+        "cpu_count": cores(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "commit": _commit(),
     }
@@ -43,6 +43,11 @@ def record(*, devices: bool = False) -> dict[str, Any]:
         found["device_kind"] = jax.devices()[0].device_kind
         found["device_count"] = jax.device_count()
     return found
+
+
+def cores() -> int:
+    """The CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def differences(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -5,7 +5,9 @@ from types import TracebackType
 
 
 class Interrupted(Exception):
-    """A signal asked the process to stop; what was worth saving has been saved. Exit code 75."""
+    """A signal asked the process to stop; what was worth saving has been saved."""
+
+    exit_code = 75  # EX_TEMPFAIL: a scheduler may start it again
 
     def __init__(self, signal_name: str) -> None:
         super().__init__(f"stopped by {signal_name}")

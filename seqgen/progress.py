@@ -1,5 +1,6 @@
 """What a long task shows: one live line on a terminal, a plain line now and then anywhere else."""
 
+import contextlib
 import time
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +31,8 @@ class Progress:
     ) -> None:
         if self._console.is_terminal:
             self._live.stop()
-        self._log.close()
+        with contextlib.suppress(OSError):
+            self._log.close()
 
     def show(self, line: str) -> None:
         if self._console.is_terminal:
@@ -41,7 +43,8 @@ class Progress:
 
     def say(self, line: str) -> None:
         self._console.print(Text(line))
-        self._log.write(f"{time.strftime('%F %T')} {line}\n")
+        with contextlib.suppress(OSError):  # a copy of what is printed: not worth a failure
+            self._log.write(f"{time.strftime('%F %T')} {line}\n")
 
 
 def duration(seconds: float) -> str:

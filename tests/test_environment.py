@@ -1,6 +1,7 @@
 """The record of the environment is JSON, and names what a bit-exact resume depends on."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,11 @@ def test_environment_reports_what_breaks_exactness_only():
     (cores,) = environment.differences({**now, "cpu_count": 1000}, now)
     assert cores == f"cpu_count was 1000 and is now {now['cpu_count']}"
     assert environment.differences({**now, "platform": "other", "orbax-checkpoint": "0"}, now) == []
+
+
+def test_cores_are_counted_where_a_process_has_no_affinity(monkeypatch):
+    monkeypatch.delattr("os.sched_getaffinity")
+    assert environment.record()["cpu_count"] == os.cpu_count()
 
 
 def test_nothing_here_starts_jax():
