@@ -37,7 +37,7 @@ class Restored(NamedTuple):
 class Checkpoints:
     """The checkpoints of a run directory; a context manager, and nothing is saved outside of it.
 
-    A writer must hold `run_directory.lock(workdir)`: on entry it removes what a killed process left
+    A writer must hold the run (`run_lock.hold`): on entry it removes what a killed process left
     unfinished. It keeps the latest two steps, so that there is one to fall back to, and the best. A
     reader (`writer=False`) changes nothing and needs no lock: it may restore while a writer saves.
 

@@ -13,7 +13,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from ml_collections import config_dict
 
-from seqgen import backend, run_directory
+from seqgen import backend, run_directory, run_lock
 from seqgen import config as configs
 from seqgen import run as runs
 from seqgen.checkpoint import Checkpoints
@@ -81,15 +81,10 @@ def means(pieces: list[dict[str, tuple[Any, Any]]]) -> dict[str, float]:
     return result
 
 
-def evaluate(
-    run: Run,
-    found: Found,
-    dataset: Dataset,
-    split: str,
-    interrupt: Interrupt,
-    changed: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Evaluates one checkpoint of a run; returns what it writes to evaluations/SPLIT-STEP.json.
+def checkpoint_evaluator(
+    run: Run, dataset: Dataset, split: str, changed: dict[str, Any] | None = None
+) -> Callable[[Found, Interrupt], dict[str, Any]]:
+    """Compiles once; returns (checkpoint, interrupt) -> what it writes to evaluations/.
 
     `changed` names the data options that are not those of the run; then the file has a name of its
     own. Raises UsageError if the data are not those of the run, or lack the split.
@@ -101,37 +96,45 @@ def evaluate(
             f"the data of {run.workdir} have changed since training: fingerprint "
             f"{dataset.fingerprint[:12]}, was {run.fingerprint[:12]}"
         )
-    began = time.monotonic()
     mesh = jax.make_mesh((jax.device_count(),), ("batch",), (jax.sharding.AxisType.Auto,))
     everywhere = NamedSharding(mesh, P())
     measure = evaluator(run.objective, dataset, split, mesh)
-    params, arrays = jax.device_put((found.params, dataset.arrays), everywhere)
-    result = {
-        "split": split,
-        "step": found.step,
-        "checkpoint_sha256": found.digest,
-        "fingerprint": dataset.fingerprint,
-        "changed": changed or {},
-        "metrics": measure(params, arrays, interrupt),
-        "seconds": round(time.monotonic() - began, 2),
-    }
-    folder = run.workdir / "evaluations"
-    folder.mkdir(exist_ok=True)
+    arrays = jax.device_put(dataset.arrays, everywhere)
     mark = f"-{run_directory.digest(changed)[:6]}" if changed else ""
-    run_directory.write_json(folder / f"{split}-{found.step}{mark}.json", result)
-    return result
+
+    def evaluate(found: Found, interrupt: Interrupt) -> dict[str, Any]:
+        began = time.monotonic()
+        metrics = measure(jax.device_put(found.params, everywhere), arrays, interrupt)
+        result = {
+            "split": split,
+            "step": found.step,
+            "checkpoint_sha256": found.digest,
+            "fingerprint": dataset.fingerprint,
+            "changed": changed or {},
+            "metrics": metrics,
+            "seconds": round(time.monotonic() - began, 2),
+        }
+        folder = run_directory.folder(run.workdir, "evaluations")
+        stored = result | {"metrics": run_directory.spelled(metrics)}
+        run_directory.write_json(folder / f"{split}-{found.step}{mark}.json", stored)
+        return result
+
+    return evaluate
 
 
-def watch(run: Run, dataset: Dataset, split: str, interrupt: Interrupt) -> Iterator[dict[str, Any]]:
+def watch(
+    run: Run, evaluate: Callable[[Found, Interrupt], dict[str, Any]], interrupt: Interrupt
+) -> Iterator[dict[str, Any]]:
     """Evaluates every new checkpoint as it appears, until the run has ended and none is left.
 
-    A step that the run has deleted by the time it is read is passed over.
+    A run has ended when no process holds it: done, failed, stopped by a signal (whoever restarts it
+    may watch again) or killed so hard that its status still says RUNNING. A step that the run has
+    deleted by the time it is read is passed over.
     """
     done = set()
     while True:
-        ended = run_directory.read_status(run.workdir)["status"] != "RUNNING"
-        new = [step for step in saved_steps(run) if step not in done]
-        for step in new:
+        ended = not run_lock.is_held(run.workdir)  # asked first: then the steps are the last
+        for step in [step for step in saved_steps(run) if step not in done]:
             done.add(step)
             try:
                 found = parameters(run, step)
@@ -139,8 +142,8 @@ def watch(run: Run, dataset: Dataset, split: str, interrupt: Interrupt) -> Itera
                 if step in saved_steps(run):
                     raise
                 continue
-            yield evaluate(run, found, dataset, split, interrupt)
-        if ended and not new:
+            yield evaluate(found, interrupt)
+        if ended:
             return
         time.sleep(POLL_SECONDS)
         if interrupt.requested:
@@ -169,14 +172,14 @@ def main(
     backend.start(config.dataset.batch_size, compilation_cache=compilation_cache)
     options = configs.options(config, "dataset")
     dataset = configs.part("dataset", config.dataset.name).make(options)
+    evaluate = checkpoint_evaluator(run, dataset, split, changed)
     with Interrupt() as interrupt:
         if watching:
-            for result in watch(run, dataset, split, interrupt):
-                print(line(result, run.objective.reports), flush=True)
+            results = watch(run, evaluate, interrupt)
         else:
-            found = parameters(run, which)
-            result = evaluate(run, found, dataset, split, interrupt, changed)
-            print(line(result, run.objective.reports))
+            results = [evaluate(parameters(run, which), interrupt)]
+        for result in results:
+            print(line(result, run.objective.reports), flush=True)
 
 
 def line(result: dict[str, Any], reports: dict[str, Meaning]) -> str:

@@ -52,11 +52,11 @@ class Meter:
 
     def _read(self, step: int, metrics: dict[str, jax.Array]) -> None:
         self._collected.append(jax.device_get(metrics))
-        skipped, limit = int(self._collected[-1]["nonfinite"][-1]), self._options.max_nonfinite
-        if skipped >= limit:
+        skipped = int(np.max(self._collected[-1]["nonfinite"]))
+        if skipped >= self._options.max_nonfinite:
             raise Failure(
-                f"the loss or a gradient was not finite in {skipped} steps in a row up to step "
-                f"{step}; the last checkpoint is intact: try a lower learning rate, or clipping"
+                f"the loss or a gradient was not finite in {skipped} steps in a row, by step "
+                f"{step}; what was saved before is intact: try a lower learning rate, or clipping"
             )
         if self._clock is None:  # the first call compiles: it says nothing about the rate
             self._clock = (time.monotonic(), step)
@@ -67,6 +67,7 @@ class Meter:
         values = {n: np.concatenate([c[n] for c in self._collected]) for n in self._collected[0]}
         self._collected = []
         record = {name: finite_mean(value) for name, value in values.items() if name != "nonfinite"}
+        record["steps"] = values["nonfinite"].size  # fewer than log_every after a resume in between
         record["skipped"] = int(np.sum(values["nonfinite"] > 0))
         record["learning_rate"] = float(values["learning_rate"][-1])
         now, (then, step_then) = time.monotonic(), self._clock

@@ -1,26 +1,22 @@
-"""The files of a run directory and the lock that keeps it to one process.
+"""The files of a run directory.
 
 Everything that a run leaves behind, except its checkpoints, is written and read here: JSON files
 that are replaced whole or not at all, `metrics.jsonl` and `status.json`. Host code only; nothing
 here needs JAX.
 """
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import math
 import os
 import socket
-import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from seqgen.errors import UsageError
 
-HEARTBEAT_SECONDS = 5.0
 NON_FINITE = ("NaN", "Infinity", "-Infinity")  # strings in metrics.jsonl, numbers in memory
 STATUSES = ("RUNNING", "DONE", "FAILED", "PREEMPTED")
 
@@ -85,46 +81,31 @@ def read_json(path: str | os.PathLike) -> Any:
         raise UsageError(f"{path} is not JSON: {error}") from error
 
 
-@contextlib.contextmanager
-def lock(workdir: str | os.PathLike) -> Iterator[None]:
-    """Holds a run directory (made if it is missing) for this process alone.
-
-    The lock is the operating system's, so it dies with its holder. Its file names the holder and
-    carries a heartbeat for file systems whose locks do not reach other machines: a holder elsewhere
-    whose heartbeat goes on is respected, one whose heartbeat stands still for three beats is not.
-
-    Raises UsageError if another process holds the directory, or if it cannot be written.
-    """
-    path = Path(workdir) / ".lock"
+def folder(workdir: str | os.PathLike, name: str) -> Path:
+    """A folder of the run, made if it is missing. Raises UsageError if it cannot be made."""
+    path = Path(workdir) / name
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        path.mkdir(exist_ok=True)
     except OSError as error:
-        raise UsageError(f"cannot write in {workdir}: {error.strerror}") from error
-    try:
-        if not _take(descriptor, path):
-            holder = _holder(path)
-            raise UsageError(
-                f"{workdir} is in use by process {holder['pid']} on host {holder['host']}"
-            )
-        with _heartbeat(descriptor):
-            yield
-    finally:
-        os.close(descriptor)
+        raise UsageError(f"cannot write in {path}: {error.strerror}") from error
+    return path
 
 
 class MetricsLog:
     """`metrics.jsonl`, open for one attempt of a run: one flushed line per record.
 
-    Records past `step`, where the attempt begins, are dropped: it will write them again. NaN and
-    infinities, which JSON lacks, are written as the strings of `NON_FINITE`; `read_metrics` turns
-    them back.
+    Records past `step`, where the attempt begins, are dropped: it will write them again; so are
+    evaluations at `step`, if that is still to be evaluated. NaN and infinities, which JSON lacks,
+    are written as the strings of `NON_FINITE`; `read_metrics` turns them back.
     """
 
-    def __init__(self, workdir: str | os.PathLike, step: int) -> None:
+    def __init__(self, workdir: str | os.PathLike, step: int, *, evaluated: bool = True) -> None:
         path = Path(workdir) / "metrics.jsonl"
         earlier = read_metrics(workdir) if path.exists() else []
-        write_bytes(path, b"".join(_line(record) for record in earlier if record["step"] <= step))
+        kept = [r for r in earlier if r["step"] <= step]
+        if not evaluated:
+            kept = [r for r in kept if r["step"] < step or r["split"] == "train"]
+        write_bytes(path, b"".join(_line(record) for record in kept))
         self._file = open(path, "ab", buffering=0)  # noqa: SIM115  (closed on leaving)
 
     def __enter__(self) -> "MetricsLog":
@@ -134,8 +115,17 @@ class MetricsLog:
         self._file.close()
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """Appends one record: `step`, `split` and any number of scalars or strings."""
-        self._file.write(_line(record))
+        """Appends one record, all or nothing: `step`, `split`, any number of scalars or strings.
+
+        Raises OSError where it cannot be written, such as on a full disk.
+        """
+        rest, end = _line(record), self._file.tell()
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            self._file.truncate(end)  # a later line after half of this one would damage both
+            raise OSError(error.errno, error.strerror, self._file.name) from error
 
 
 def read_metrics(workdir: str | os.PathLike) -> list[dict[str, Any]]:
@@ -198,52 +188,14 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{value!r} of type {type(value).__name__} has no place in JSON")
 
 
-def _line(record: Mapping[str, Any]) -> bytes:
+def spelled(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with plain numbers, and NaN and infinities as the strings of `NON_FINITE`."""
     plain = {name: getattr(value, "tolist", lambda v=value: v)() for name, value in record.items()}
     for name, value in plain.items():
         if isinstance(value, float) and not math.isfinite(value):
             plain[name] = json.dumps(value)  # the word, to be quoted
-    return json.dumps(plain, allow_nan=False).encode() + b"\n"
+    return plain
 
 
-def _holder(path: Path) -> dict[str, Any]:
-    with contextlib.suppress(OSError, ValueError):
-        return json.loads(path.read_bytes())
-    return {"pid": "unknown", "host": socket.gethostname()}
-
-
-def _take(descriptor: int, path: Path) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    # Readings are compared with each other, never with a clock: those of two machines differ.
-    first = _holder(path)
-    for _ in range(0 if first["host"] == socket.gethostname() else 3):
-        time.sleep(HEARTBEAT_SECONDS)
-        if _holder(path) != first:
-            return False
-    return True
-
-
-@contextlib.contextmanager
-def _heartbeat(descriptor: int) -> Iterator[None]:
-    def beat() -> None:
-        holder = {"pid": os.getpid(), "host": socket.gethostname(), "heartbeat": time.time()}
-        # One write over the one before, always of the same length: no reader finds half of it.
-        os.pwrite(descriptor, canonical_json(holder).ljust(512), 0)
-
-    def live() -> None:
-        while not released.wait(HEARTBEAT_SECONDS):
-            beat()
-
-    beat()
-    released = threading.Event()
-    heart = threading.Thread(target=live, daemon=True)
-    heart.start()
-    try:
-        yield
-    finally:
-        released.set()
-        heart.join()
-        os.ftruncate(descriptor, 0)
+def _line(record: Mapping[str, Any]) -> bytes:
+    return json.dumps(spelled(record), allow_nan=False).encode() + b"\n"

@@ -1,9 +1,12 @@
 """Settings of every test: two devices, strict shapes, keys used once, compiled programs kept."""
 
+import contextlib
 import os
+import subprocess
 from pathlib import Path
 
 import jax
+import pytest
 
 from seqgen import backend
 
@@ -12,3 +15,21 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 cache_home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
 backend.keep_compiled(cache_home / "seqgen-tests")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mounts a disk of so many bytes; skips where that is not allowed."""
+    mounted = tmp_path / "disk"
+    mounted.mkdir()
+
+    def mount(size):
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", mounted]
+        with contextlib.suppress(OSError):
+            if subprocess.run(command, capture_output=True).returncode == 0:
+                return mounted
+        pytest.skip("mounting a small disk needs root")
+
+    yield mount
+    with contextlib.suppress(OSError):
+        subprocess.run(["umount", "-l", mounted], capture_output=True)

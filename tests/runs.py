@@ -1,5 +1,7 @@
 """Small runs for the tests of training, resuming, evaluating and generating."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -12,6 +14,7 @@ from seqgen.checkpoint import Checkpoints
 from seqgen.interrupt import Interrupt
 from seqgen.progress import Progress
 
+ROOT = Path(__file__).parent.parent
 KINDS = ("procedural", "epochs", "streams", "average_and_plateau")
 TEXT = "the quick brown fox jumps over the lazy dog; pack my box with five dozen jugs.\n" * 60
 
@@ -49,6 +52,35 @@ def run(config: config_dict.ConfigDict, workdir: Path, change=lambda session, in
         session = change(train.prepare(config, workdir, progress), interrupt)
         with Checkpoints(workdir) as checkpoints:
             return train.loop(session, checkpoints, interrupt, progress)
+
+
+def experiment(kind: str, folder: Path, times: int = 1) -> str:
+    """The flag that names the small config as a user's experiment file, so many times as long."""
+    file = folder / "small.py"
+    file.write_text(
+        f"import sys\nsys.path.insert(0, {str(ROOT / 'tests')!r})\n"
+        f"import pathlib, runs\n\n\ndef get_config(arg=None):\n"
+        f"    c = runs.small({kind!r}, pathlib.Path({str(folder)!r}))\n"
+        f"    c.num_steps *= {times}\n    return c\n"
+    )
+    return f"--config={file}"
+
+
+def launch(workdir: Path, *arguments: str) -> subprocess.Popen:
+    """`launch.py train` as a process of its own."""
+    command = [sys.executable, "launch.py", "train", f"--workdir={workdir}", *arguments]
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def remount_read_only(disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+
+
+def saved_steps(workdir: Path) -> list[int]:
+    with Checkpoints(workdir, writer=False) as checkpoints:
+        return checkpoints.steps()
 
 
 def final_state(config: config_dict.ConfigDict, workdir: Path) -> dict[str, np.ndarray]:

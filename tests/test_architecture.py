@@ -22,6 +22,7 @@ ORDER = (
     "config",
     "step",
     "run_directory",
+    "run_lock",
     "environment",
     "stored_state",
     "saved_steps",
@@ -35,6 +36,7 @@ ORDER = (
     "generate",
     "verify",
     "report",
+    "session",
     "train",
     "listing",
 )

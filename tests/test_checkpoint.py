@@ -1,6 +1,5 @@
 """Whatever kills, fills, damages or shares checkpoints: a sound step is found, or an error."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -13,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import runs
 import states
 
 from seqgen import stored_state
@@ -345,24 +345,6 @@ def test_a_step_that_is_half_deleted_is_not_there(tmp_path, monkeypatch):
     assert names(tmp_path) == ["30", "40"]
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """Mounts a disk of so many bytes; skips where that is not allowed."""
-    mounted = tmp_path / "disk"
-    mounted.mkdir()
-
-    def mount(size):
-        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", mounted]
-        with contextlib.suppress(OSError):
-            if subprocess.run(command, capture_output=True).returncode == 0:
-                return mounted
-        pytest.skip("mounting a small disk needs root")
-
-    yield mount
-    with contextlib.suppress(OSError):
-        subprocess.run(["umount", "-l", mounted], capture_output=True)
-
-
 MEGABYTE = 2**18  # of float32
 
 
@@ -420,7 +402,7 @@ def test_a_disk_that_turns_read_only(small_disk):
     process = run(disk, 0, 10**6, 1000)
     process.stdout.readline()
     process.stdout.readline()
-    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    runs.remount_read_only(disk)
     _, err = process.communicate(timeout=30)  # no waiting for threads that wait for the disk
     assert process.returncode == 1
     assert "Read-only file system" in err

@@ -1,12 +1,9 @@
-"""JSON files are whole or as before; one process holds a run; metrics survive a crash and NaN."""
+"""JSON files are whole or as before; metrics survive a crash and NaN."""
 
+import errno
 import json
 import math
 import os
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,30 +11,6 @@ import pytest
 
 from seqgen import run_directory
 from seqgen.errors import UsageError
-
-HOLDER = """
-import sys, time
-from seqgen import run_directory
-with run_directory.lock(sys.argv[1]):
-    print("held", flush=True)
-    time.sleep(60)
-"""
-
-
-def hold_elsewhere(workdir):
-    """A process that holds the run directory, once it does."""
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(workdir)],
-        stdout=subprocess.PIPE,
-        cwd=Path(__file__).parents[1],
-    )
-    assert holder.stdout.readline() == b"held\n"
-    return holder
-
-
-def assert_refused(workdir, sentence):
-    with pytest.raises(UsageError, match=sentence), run_directory.lock(workdir):
-        pytest.fail("two hold one run")
 
 
 def test_json_comes_back(tmp_path):
@@ -82,54 +55,6 @@ def test_digest_is_of_the_value_not_of_its_spelling(tmp_path):
     assert run_directory.file_digest(tmp_path / "file") == run_directory.digest(value)
 
 
-def test_a_second_process_is_refused_and_told_whom_to_look_for(tmp_path):
-    holder = hold_elsewhere(tmp_path)
-    try:
-        assert_refused(tmp_path, f"in use by process {holder.pid} on host {os.uname().nodename}")
-    finally:
-        holder.kill()
-        holder.wait()
-    with run_directory.lock(tmp_path):  # what was killed holds nothing
-        assert_refused(tmp_path, f"process {os.getpid()} ")
-    with run_directory.lock(tmp_path):
-        pass
-
-
-def test_an_error_under_the_lock_is_passed_on_and_releases_it(tmp_path):
-    with pytest.raises(BlockingIOError, match="mine"), run_directory.lock(tmp_path / "new"):
-        raise BlockingIOError("mine")
-    with run_directory.lock(tmp_path / "new"):
-        pass
-
-
-@pytest.mark.parametrize("alive", [True, False])
-def test_a_holder_on_another_machine_counts_while_its_heart_beats(tmp_path, monkeypatch, alive):
-    monkeypatch.setattr(run_directory, "HEARTBEAT_SECONDS", 0.02)
-    beats = iter(range(100))
-    elsewhere = {"pid": 7, "host": "far"}
-
-    def write_and_sleep(_, sleep=time.sleep):
-        (tmp_path / ".lock").write_text(json.dumps({**elsewhere, "heartbeat": next(beats)}))
-        sleep(0.001)
-
-    write_and_sleep(0)  # a lock that the operating system does not see, as on some shared disks
-    if alive:
-        monkeypatch.setattr(run_directory.time, "sleep", write_and_sleep)
-        assert_refused(tmp_path, "process 7 on host far")
-    else:
-        with run_directory.lock(tmp_path):
-            first = (tmp_path / ".lock").read_bytes()
-            assert json.loads(first)["pid"] == os.getpid()
-            deadline = time.monotonic() + 5
-            while (tmp_path / ".lock").read_bytes() == first:
-                assert time.monotonic() < deadline, "no second beat"
-
-
-def test_a_workdir_that_cannot_be_made_is_a_usage_error(tmp_path):
-    (tmp_path / "file").touch()
-    assert_refused(tmp_path / "file" / "run", "cannot write in .*file")
-
-
 def test_metrics_come_back_with_numbers_that_json_lacks(tmp_path):
     written = {"step": 1, "split": "train", "loss": math.nan, "low": -math.inf, "n": np.int32(3)}
     with run_directory.MetricsLog(tmp_path, 0) as log:
@@ -159,6 +84,38 @@ def test_a_resumed_run_writes_later_records_once(tmp_path):
     with run_directory.MetricsLog(twice, 4) as log:
         write(log, range(5, 9))
     assert (once / "metrics.jsonl").read_bytes() == (twice / "metrics.jsonl").read_bytes()
+
+
+def test_an_evaluation_that_is_to_be_done_again_has_no_record_yet(tmp_path):
+    with run_directory.MetricsLog(tmp_path, 0) as log:
+        for step, split in ((4, "valid"), (8, "train"), (8, "valid")):
+            log.write({"step": step, "split": split})
+    with run_directory.MetricsLog(tmp_path, 8, evaluated=False):
+        left = [(r["step"], r["split"]) for r in run_directory.read_metrics(tmp_path)]
+    assert left == [(4, "valid"), (8, "train")]
+
+
+def test_a_record_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    """A disk that takes half a line, and then nothing."""
+    with run_directory.MetricsLog(tmp_path, 0) as log:
+        log.write({"step": 1, "split": "train"})
+        whole, half = log._file, []
+
+        class Full:
+            name, tell, truncate = whole.name, whole.tell, whole.truncate
+
+            def write(self, content):
+                if half:
+                    raise OSError(errno.ENOSPC, "No space left on device")
+                half.append(content)
+                return whole.write(content[:10])
+
+        monkeypatch.setattr(log, "_file", Full())
+        with pytest.raises(OSError, match="No space left on device.*metrics.jsonl"):
+            log.write({"step": 2, "split": "train"})
+        monkeypatch.undo()
+        log.write({"step": 3, "split": "train"})
+    assert [record["step"] for record in run_directory.read_metrics(tmp_path)] == [1, 3]
 
 
 def test_every_record_is_there_for_other_processes_at_once(tmp_path):

@@ -3,8 +3,6 @@
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,16 +11,14 @@ import pytest
 import runs
 
 from seqgen import config as configs
-from seqgen import run_directory
+from seqgen import run_directory, run_lock
 from seqgen.checkpoint import Checkpoints
 from seqgen.errors import Failure, UsageError
 from seqgen.interrupt import Interrupted
 
-ROOT = Path(__file__).parent.parent
-
 
 def stop_in(name, times):
-    """A session whose `name` function is followed by a signal when it is called the n-th time."""
+    """A session that a signal reaches when its function `name` is called the n-th time."""
 
     def change(session, interrupt):
         calls = []
@@ -32,8 +28,6 @@ def stop_in(name, times):
             calls.append(name)
             if len(calls) == times:
                 interrupt.requested = "SIGTERM"
-                if name == "validate":  # as if it had come while the split was walked through
-                    raise Interrupted("SIGTERM")
             return function(*arguments)
 
         return session._replace(**{name: counted})
@@ -59,6 +53,99 @@ def test_stopped_anywhere_and_resumed_is_uninterrupted(kind, tmp_path):
     ]
 
 
+def test_a_signal_stops_an_evaluation_in_its_course_and_it_is_done_again(tmp_path):
+    config = runs.small("procedural", tmp_path)
+    with pytest.raises(Interrupted):
+        runs.run(config, tmp_path / "run", stop_in("validate", 2))
+    with Checkpoints(tmp_path / "run", writer=False) as checkpoints:
+        assert checkpoints.latest() == 32
+        assert checkpoints.restore({}).meta == {"evaluation_due": True}
+    assert evaluated_steps(tmp_path / "run") == [16]
+    with run_directory.MetricsLog(tmp_path / "run", 32) as log:  # killed before it was saved
+        log.write({"step": 32, "split": "valid", "loss": 0.0})
+    runs.run(config, tmp_path / "run")
+    assert evaluated_steps(tmp_path / "run") == [16, 32, 48]
+
+
+def evaluated_steps(workdir):
+    return [r["step"] for r in run_directory.read_metrics(workdir) if r["split"] == "valid"]
+
+
+def test_a_record_says_how_many_steps_it_covers(tmp_path):
+    config = runs.small("procedural", tmp_path)
+    config.log_every, config.eval_every, config.checkpoint_every = 16, 6, 6
+    with pytest.raises(Interrupted):
+        runs.run(config, tmp_path / "run", stop_in("call", 5))
+    runs.run(config, tmp_path / "run")
+    records = run_directory.read_metrics(tmp_path / "run")
+    covered = [(r["step"], r["steps"]) for r in records if r["split"] == "train"]
+    assert covered == [(16, 6), (32, 16), (48, 16)]
+
+
+@pytest.mark.parametrize("stopped_after", [1, 3])
+def test_a_resume_with_other_intervals_meets_every_one_of_them(stopped_after, tmp_path):
+    """The steps of one call were five and are two, and the run goes on from an odd step."""
+    config = runs.small("procedural", tmp_path)
+    config.num_steps, config.log_every, config.eval_every, config.checkpoint_every = 30, 5, 10, 5
+    whole = config.copy_and_resolve_references()
+    whole.num_steps = whole.schedule_steps = 42
+    runs.run(whole, tmp_path / "whole")
+    config.schedule_steps = 42
+    with pytest.raises(Interrupted):
+        runs.run(config, tmp_path / "pieces", stop_in("call", stopped_after))
+    config.num_steps, config.log_every, config.checkpoint_every = 42, 2, 4
+    runs.run(config, tmp_path / "pieces")
+    begun = 5 * stopped_after
+    records = run_directory.read_metrics(tmp_path / "pieces")
+    logged = [r["step"] for r in records if r["split"] == "train" and r["step"] > begun]
+    assert logged == [step for step in range(begun + 1, 43) if step % 2 == 0]
+    assert evaluated_steps(tmp_path / "pieces") == [10, 20, 30, 40, 42]
+    assert runs.saved_steps(tmp_path / "pieces")[-2:] == [40, 42]
+    runs.assert_same_bytes(
+        runs.final_state(whole, tmp_path / "whole"), runs.final_state(config, tmp_path / "pieces")
+    )
+
+
+@pytest.mark.parametrize("kind", ["procedural", "average_and_plateau"])
+def test_a_lengthened_run_is_one_long_run(kind, tmp_path):
+    """With a schedule that has an end, and an evaluation where the short run ended out of turn."""
+    config = runs.small(kind, tmp_path)
+    config.optimizer.schedule, config.eval_every, config.num_steps = "cosine", 4, 30
+    long = config.copy_and_resolve_references()
+    long.num_steps, long.schedule_steps = 48, 30
+    runs.run(long, tmp_path / "long")
+    runs.run(config, tmp_path / "lengthened")
+    config.num_steps = 48
+    runs.run(config, tmp_path / "lengthened")
+    runs.assert_same_bytes(
+        runs.final_state(long, tmp_path / "long"), runs.final_state(config, tmp_path / "lengthened")
+    )
+    log = (tmp_path / "lengthened" / "log.txt").read_text()
+    assert "the cosine schedule ends at step 30 of 48: from there the learning rate is 0" in log
+    stored = run_directory.read_json(tmp_path / "lengthened" / "config.json")
+    assert (stored["num_steps"], stored["schedule_steps"]) == (48, 30)
+    assert evaluated_steps(tmp_path / "long") == [*range(4, 49, 4)]
+    assert evaluated_steps(tmp_path / "lengthened") == sorted([*range(4, 49, 4), 30])
+
+
+@pytest.mark.parametrize("file", ["spec.json", "environment.json", "plan.json", "config.json"])
+def test_killed_while_the_first_records_are_written_it_begins_anew(file, tmp_path, monkeypatch):
+    write = run_directory.write_json
+
+    def killed(path, value):
+        if Path(path).name == file:
+            raise KeyboardInterrupt
+        write(path, value)
+
+    config = runs.small("procedural", tmp_path)
+    config.num_steps = 4
+    monkeypatch.setattr(run_directory, "write_json", killed)
+    with pytest.raises(KeyboardInterrupt):
+        runs.run(config, tmp_path / "run")
+    monkeypatch.undo()
+    runs.run(config, tmp_path / "run")
+
+
 def test_the_plateau_was_reached_in_the_run_that_is_resumed(tmp_path):
     """Without it the comparison above would not see a lost monitor."""
     config = runs.small("average_and_plateau", tmp_path)
@@ -66,45 +153,23 @@ def test_the_plateau_was_reached_in_the_run_that_is_resumed(tmp_path):
     assert runs.final_state(config, tmp_path / "run")[".monitor.rate_scale"] < 1
 
 
-def launch(workdir, *arguments, **options):
-    command = [sys.executable, "launch.py", "train", f"--workdir={workdir}", *arguments]
-    return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options
-    )
-
-
-def experiment(kind, folder):
-    """The small config as an experiment file, as a user would launch it; long enough to be hit."""
-    file = folder / "small.py"
-    file.write_text(
-        f"import sys\nsys.path.insert(0, {str(ROOT / 'tests')!r})\n"
-        f"import pathlib, runs\n\n\ndef get_config(arg=None):\n"
-        f"    c = runs.small({kind!r}, pathlib.Path({str(folder)!r}))\n"
-        f"    c.num_steps *= 10\n    return c\n"
-    )
-    return f"--config={file}"
-
-
-def saved_steps(workdir):
-    with Checkpoints(workdir, writer=False) as checkpoints:
-        return checkpoints.steps()
-
-
 @pytest.mark.parametrize(
     "kind",
     [pytest.param(k, marks=[] if k == "streams" else pytest.mark.slow) for k in runs.KINDS],
 )
 def test_killed_at_random_moments_and_resumed_is_uninterrupted(kind, tmp_path):
-    config_flag = experiment(kind, tmp_path)
+    config_flag = runs.experiment(kind, tmp_path, times=10)
     config = configs.load(config_flag.removeprefix("--config="))
-    assert launch(tmp_path / "whole", config_flag).wait() == 0
+    assert runs.launch(tmp_path / "whole", config_flag).wait() == 0
     chance = random.Random(kind)
     killed = 0
     for _ in range(20):
-        process = launch(tmp_path / "pieces", config_flag)
-        begun = len(saved_steps(tmp_path / "pieces")) and saved_steps(tmp_path / "pieces")[-1]
+        process = runs.launch(tmp_path / "pieces", config_flag)
+        begun = (
+            len(runs.saved_steps(tmp_path / "pieces")) and runs.saved_steps(tmp_path / "pieces")[-1]
+        )
         while process.poll() is None:
-            steps = saved_steps(tmp_path / "pieces")
+            steps = runs.saved_steps(tmp_path / "pieces")
             if steps and steps[-1] > begun:  # training goes on: strike soon
                 time.sleep(chance.uniform(0.0, 0.4))
                 break
@@ -114,7 +179,7 @@ def test_killed_at_random_moments_and_resumed_is_uninterrupted(kind, tmp_path):
         if process.returncode == 0 or killed == 3:
             break
     assert killed, "the run was over before it could be killed"
-    assert launch(tmp_path / "pieces", config_flag).wait() == 0
+    assert runs.launch(tmp_path / "pieces", config_flag).wait() == 0
     runs.assert_same_bytes(
         runs.final_state(config, tmp_path / "whole"), runs.final_state(config, tmp_path / "pieces")
     )
@@ -122,9 +187,9 @@ def test_killed_at_random_moments_and_resumed_is_uninterrupted(kind, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_and_exits_with_75(number, tmp_path):
-    config_flag = experiment("streams", tmp_path)
-    process = launch(tmp_path / "run", config_flag, "--config.num_steps=1000000")
-    while not saved_steps(tmp_path / "run"):
+    config_flag = runs.experiment("streams", tmp_path, times=10)
+    process = runs.launch(tmp_path / "run", config_flag, "--config.num_steps=1000000")
+    while not runs.saved_steps(tmp_path / "run"):
         assert process.poll() is None, process.stdout.read()
         time.sleep(0.02)
     process.send_signal(number)
@@ -132,14 +197,14 @@ def test_a_signal_saves_and_exits_with_75(number, tmp_path):
     assert process.returncode == 75, output
     status = run_directory.read_status(tmp_path / "run")
     assert (status["status"], status["exit_code"]) == ("PREEMPTED", 75)
-    assert status["step"] == saved_steps(tmp_path / "run")[-1]
+    assert status["step"] == runs.saved_steps(tmp_path / "run")[-1]
     assert "Traceback" not in output
 
 
 def test_a_second_process_on_the_directory_is_refused(tmp_path):
-    config_flag = experiment("streams", tmp_path)
-    with run_directory.lock(tmp_path / "run"):
-        process = launch(tmp_path / "run", config_flag)
+    config_flag = runs.experiment("streams", tmp_path, times=10)
+    with run_lock.hold(tmp_path / "run"):
+        process = runs.launch(tmp_path / "run", config_flag)
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 2
     assert f"process {os.getpid()}" in output
@@ -159,7 +224,7 @@ def test_a_changed_config_is_refused_field_by_field_and_lengthening_is_not(tmp_p
     config.optimizer.learning_rate, config.model.cell = 0.01, "lstm"
     config.num_steps = 64
     runs.run(config, tmp_path / "run")
-    assert saved_steps(tmp_path / "run")[-1] == 64
+    assert runs.saved_steps(tmp_path / "run")[-1] == 64
 
 
 def test_changed_data_are_refused(tmp_path):
@@ -178,20 +243,20 @@ def test_divergence_stops_the_run_and_leaves_the_last_checkpoint(tmp_path):
         del interrupt
         call = session.call
 
-        def late_poison(state, arrays):
+        def late_poison(state, arrays, count):
             if int(state.step) >= 24:
                 broken = state.params["model"]["output"]["bias"] + jnp.nan
                 model = state.params["model"] | {
                     "output": state.params["model"]["output"] | {"bias": broken}
                 }
                 state = state.replace(params=state.params | {"model": model})
-            return call(state, arrays)
+            return call(state, arrays, count)
 
         return session._replace(call=late_poison)
 
     with pytest.raises(Failure, match="not finite in .* steps in a row"):
         runs.run(config, tmp_path / "run", poison)
-    assert saved_steps(tmp_path / "run")[-1] == 24
+    assert runs.saved_steps(tmp_path / "run")[-1] == 24
 
 
 def test_patience_ends_a_run_early(tmp_path):
@@ -199,7 +264,12 @@ def test_patience_ends_a_run_early(tmp_path):
     config.patience = 2
     config.num_steps = 400
     assert "no better loss in 2 evaluations" in runs.run(config, tmp_path / "run")
-    assert saved_steps(tmp_path / "run")[-1] < 400
+    assert runs.saved_steps(tmp_path / "run")[-1] < 400
+    losses = [
+        r["loss"] for r in run_directory.read_metrics(tmp_path / "run") if r["split"] == "valid"
+    ]
+    assert losses.index(min(losses)) == len(losses) - 3
+    assert "no better loss" in runs.run(config, tmp_path / "run")  # again: nothing more to do
 
 
 def test_the_best_checkpoint_is_the_one_with_the_best_validation(tmp_path):

@@ -1,0 +1,219 @@
+"""What a run is made of besides its state: its parts, its layout and what is compiled for it.
+
+`train.py` prepares a session and walks it. Preparing also writes the records of a new run, or
+refuses to go on with one that differs.
+"""
+
+import functools
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+from jax.sharding import NamedSharding, PartitionSpec
+from ml_collections import config_dict
+
+from seqgen import backend, environment, optimizer, plan, run_directory
+from seqgen import config as configs
+from seqgen import run as runs
+from seqgen import step as steps
+from seqgen.datasets import Dataset
+from seqgen.errors import UsageError
+from seqgen.evaluate import evaluator
+from seqgen.interrupt import Interrupt
+from seqgen.metrics import Meaning
+from seqgen.progress import Progress
+
+State = steps.TrainState
+Call = Callable[..., tuple[State, dict[str, jax.Array]]]
+
+
+class Session(NamedTuple):
+    """What a run is made of besides its state; built once from the config."""
+
+    config: config_dict.ConfigDict
+    options: configs.RunOptions
+    workdir: Path
+    dataset: Dataset
+    arrays: Any  # the dataset's, on the devices
+    layout: plan.RunPlan
+    reports: dict[str, Meaning]  # of the validation metrics
+    begin: Callable[[], State]
+    target: State  # shapes and placement of the state
+    call: Call  # see `caller`
+    observe: Callable[[steps.Monitor, jax.Array], steps.Monitor]
+    validate: Callable[[dict[str, Any], Any, Interrupt], dict[str, float]]
+
+
+def rows_together(config: config_dict.ConfigDict) -> int:
+    """Rows of a batch that are computed at once, which the devices share."""
+    size, parts = config.dataset.batch_size, config.accumulate or 1
+    if size % parts:
+        raise UsageError(f"accumulate={parts} does not divide dataset.batch_size={size}")
+    return size // parts
+
+
+def prepare(config: config_dict.ConfigDict, workdir: Path, progress: Progress) -> Session:
+    """Builds the parts and lays the run out on the machine; writes or checks the run's records.
+
+    Raises UsageError, and leaves what is there as it was, if the directory holds another run.
+    """
+    stored = stored_config(workdir)
+    config = configs.settled(config, stored)
+    options, chain_options = configs.options(config), configs.options(config, "optimizer")
+    dataset = configs.part("dataset", config.dataset.name).make(configs.options(config, "dataset"))
+    objective = configs.assemble(config, dataset.spec)
+    chain = optimizer.make(chain_options, options.schedule_steps)
+    optimizers = {player.name: chain for player in objective.players}
+    upward = objective.reports[options.monitor].larger_is_better
+
+    def begin() -> State:
+        batch = runs.example(dataset.spec, config.dataset.batch_size)
+        return steps.init(objective, optimizers, batch, options, upward)
+
+    shapes = jax.eval_shape(begin)
+    layout = lay_out(
+        shapes,
+        rows=rows_together(config),
+        targets=config.dataset.batch_size * dataset.spec["length"],
+        intervals=(config.log_every, config.eval_every, config.checkpoint_every, config.num_steps),
+    )
+    mesh = jax.make_mesh((layout.devices,), ("batch",), (jax.sharding.AxisType.Auto,))
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    placed = steps.shardings(mesh, shapes)
+    observe = partial(
+        steps.observe,
+        larger_is_better=upward,
+        patience=chain_options.plateau_patience,
+        scale=chain_options.plateau_scale,
+    )
+
+    def step_on(arrays):
+        batch = partial(dataset.batch, arrays, "train")
+        return steps.make_step(objective, optimizers, batch, options, mesh)
+
+    record(config, stored, dataset, layout, workdir, progress)
+    say_where_the_schedule_ends(options, chain_options, progress)
+    return Session(
+        config=config,
+        options=options,
+        workdir=workdir,
+        dataset=dataset,
+        arrays=jax.device_put(dataset.arrays, everywhere),
+        layout=layout,
+        reports=objective.reports,
+        begin=jax.jit(begin, out_shardings=placed),
+        target=jax.tree.map(lambda s, p: s.update(sharding=p), shapes, placed),
+        call=caller(step_on, layout, (placed, everywhere)),
+        observe=jax.jit(observe, out_shardings=everywhere),
+        validate=evaluator(objective, dataset, "valid", mesh),
+    )
+
+
+def program(
+    step_on: Callable[[Any], Callable], count: int, layout: plan.RunPlan, placements: Any
+) -> jax.stages.Wrapped:
+    """Jitted (state, arrays) -> (state, metrics): `count` steps a dispatch, the state donated."""
+    return jax.jit(
+        lambda state, arrays: steps.several(step_on(arrays), count)(state),
+        donate_argnums=0,
+        out_shardings=placements,
+        compiler_options=backend.supported(layout.compiler_options),
+    )
+
+
+def caller(step_on: Callable[[Any], Callable], layout: plan.RunPlan, placements: Any) -> Call:
+    """(state, arrays, count) -> (state, metrics).
+
+    Compiled once for each count: usually there is one, and another where a resume has to catch up.
+    """
+    compiled = functools.cache(partial(program, step_on, layout=layout, placements=placements))
+
+    def call(state: State, arrays: Any, count: int = layout.steps_per_call):
+        return compiled(count)(state, arrays)
+
+    return call
+
+
+def lay_out(state: State, *, rows: int, targets: int, intervals: tuple[int, ...]) -> plan.RunPlan:
+    """The run's plan from what is known before anything is computed.
+
+    `rows` are computed together, and a batch has so many targets, padding included.
+    """
+    sizes = [
+        (jax.tree_util.keystr(path[-1:], simple=True), leaf.size, leaf.size * leaf.dtype.itemsize)
+        for path, leaf in jax.tree.leaves_with_path(state.params)
+    ]
+    weights = sum(size for _, size, _ in sizes)
+    recurrent = [(size, size_bytes) for name, size, size_bytes in sizes if name == "w_h_DG"]
+    return plan.run_plan(
+        platform=jax.default_backend(),
+        available=jax.device_count(),
+        rows=rows,
+        operations=6.0 * weights * targets,
+        recurrent_bytes=max((size_bytes for _, size_bytes in recurrent), default=0),
+        recurrent_share=sum(size for size, _ in recurrent) / weights,
+        intervals=intervals,
+    )
+
+
+def stored_config(workdir: Path) -> config_dict.ConfigDict | None:
+    """The config of the run that the directory holds, None if it holds none."""
+    file = workdir / "config.json"
+    return configs.from_json(run_directory.read_json(file)) if file.exists() else None
+
+
+def record(
+    config: config_dict.ConfigDict,
+    stored: config_dict.ConfigDict | None,
+    dataset: Dataset,
+    layout: plan.RunPlan,
+    workdir: Path,
+    progress: Progress,
+) -> None:
+    """Writes the run's records; for one that is stored, first sees that it is the same run."""
+    now = environment.record(devices=True) | {"fingerprint": dataset.fingerprint}
+    if stored is not None:
+        before = run_directory.read_json(workdir / "environment.json")
+        refuse_another_run(stored, config, before["fingerprint"], dataset.fingerprint, workdir)
+        before |= run_directory.read_json(workdir / "plan.json")
+        for difference in environment.differences(before, now | layout._asdict()):
+            progress.say(f"warning: this resume is not bit-exact: {difference}")
+    run_directory.write_json(workdir / "spec.json", dataset.spec)
+    run_directory.write_json(workdir / "environment.json", now)
+    run_directory.write_json(workdir / "plan.json", layout._asdict())
+    # Last, since a run is there when its config is: killed before, it begins anew.
+    run_directory.write_json(workdir / "config.json", configs.to_json(config))
+
+
+def refuse_another_run(
+    stored: config_dict.ConfigDict,
+    config: config_dict.ConfigDict,
+    stored_fingerprint: str,
+    fingerprint: str,
+    workdir: Path,
+) -> None:
+    """Raises UsageError for another config, field by field, and for other data."""
+    changed = configs.differences(stored, config)
+    refused = {n: c for n, c in changed.items() if n not in configs.MAY_CHANGE_ON_RESUME}
+    if refused:
+        listed = ", ".join(f"{n}: {old} -> {new}" for n, (old, new) in refused.items())
+        raise UsageError(
+            f"{workdir} holds a run with another config ({listed}); give another --workdir, or "
+            f"change only {', '.join(configs.MAY_CHANGE_ON_RESUME)}"
+        )
+    if stored_fingerprint != fingerprint:
+        raise UsageError(f"the data have changed since {workdir} began; give another --workdir")
+
+
+def say_where_the_schedule_ends(
+    options: configs.RunOptions, chain: optimizer.Options, progress: Progress
+) -> None:
+    """One line for a run that is longer than its schedule, such as one that was lengthened."""
+    if chain.schedule in optimizer.ENDING and options.schedule_steps < options.num_steps:
+        progress.say(
+            f"the {chain.schedule} schedule ends at step {options.schedule_steps} of "
+            f"{options.num_steps}: from there the learning rate is "
+            f"{chain.final_scale * chain.learning_rate:g}"
+        )
