@@ -1,6 +1,7 @@
 """New examples out of a checkpoint, each in a file of its own that says it is generated and how."""
 
 import dataclasses
+import hashlib
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from seqgen import backend, decoding, run_directory
+from seqgen import backend, decoding, environment, run_directory
 from seqgen import config as configs
 from seqgen import run as runs
 from seqgen.errors import UsageError
@@ -24,37 +25,45 @@ def generate(
 ) -> list[Path]:
     """Writes the samples, each beside its record FILE.json; returns the text files."""
     texts = sample(run, found, range(num), prompt, options, seed)
-    folder = run.workdir / "samples"
-    folder.mkdir(exist_ok=True)
+    folder = run_directory.folder(run.workdir, "samples")
     asked = run_directory.digest([prompt, dataclasses.asdict(options)])[:6]
+    common = mark(run, found, prompt, options, seed)
     written = []
     for index, text in enumerate(texts):
-        file = folder / f"step{found.step}-{asked}-seed{seed}-{index:04d}.txt"
-        file.write_bytes(text.encode())
-        record = mark(run, found, prompt, options, seed, index) | {
-            "file_sha256": run_directory.file_digest(file)
-        }
-        run_directory.write_json(record_of(file), record)
+        file, content = (
+            folder / f"step{found.step}-{asked}-seed{seed}-{index:04d}.txt",
+            text.encode(),
+        )
+        own = {"index": index, "file_sha256": hashlib.sha256(content).hexdigest()}
+        run_directory.write_json(record_of(file), common | own)  # first: no file without a mark
+        run_directory.write_bytes(file, content)
         written.append(file)
     return written
 
 
 def mark(
-    run: Run, found: Found, prompt: str | None, options: decoding.Options, seed: int, index: int
+    run: Run, found: Found, prompt: str | None, options: decoding.Options, seed: int
 ) -> dict[str, Any]:
-    """All that is needed to make the sample again, and the statement that it was made."""
-    stored = configs.to_json(run.config)
+    """The statement that samples were generated, and what is needed to make them again."""
     return {
         "generated": True,
         "digital_source_type": "trainedAlgorithmicMedia",  # IPTC's term
-        "run_sha256": run_directory.digest([stored, run.spec, run.fingerprint]),
-        "config_sha256": run_directory.digest(stored),
-        "checkpoint_sha256": found.digest,
+        **digests(run, found),
         "step": found.step,
         "seed": seed,
-        "index": index,
         "prompt": prompt,
         "decoding": dataclasses.asdict(options),
+        "environment": environment.record(devices=True),  # where the same bytes are promised
+    }
+
+
+def digests(run: Run, found: Found) -> dict[str, str]:
+    """What the samples come from; a run that is lengthened remains the same."""
+    identity = configs.identity(run.config)
+    return {
+        "run_sha256": run_directory.digest([identity, run.spec, run.fingerprint]),
+        "config_sha256": run_directory.digest(identity),
+        "checkpoint_sha256": found.digest,
     }
 
 

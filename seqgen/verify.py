@@ -1,21 +1,35 @@
 """Is this file generated, by what, and is it what its record says? Without a mark: unknown."""
 
 import dataclasses
+import typing
 from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seqgen import decoding, generate, run, run_directory
+from seqgen import backend, decoding, environment, generate, run, run_directory
 from seqgen.errors import UsageError
 
-NEEDED = {"generated", "file_sha256", "seed", "index", "step", "prompt", "decoding"}
+# What a record must say, and in which type; a float may be written as an integer.
+MARK = {
+    "generated": bool,
+    "run_sha256": str,
+    "config_sha256": str,
+    "checkpoint_sha256": str,
+    "step": int,
+    "seed": int,
+    "index": int,
+    "prompt": str | None,
+    "decoding": dict,
+    "environment": dict,
+    "file_sha256": str,
+}
 REMOVABLE = "A mark can be removed: its absence never shows that a file is real."
 
 
 class Finding(Enum):
     UNKNOWN = "unknown"
     GENERATED = "generated"  # the record fits the file and could be made again
-    # the record fits the file; run or checkpoint is missing
+    # the record fits the file; run or checkpoint is missing, or this machine computes otherwise
     UNREPEATED = "generated, not made again"
     ALTERED = "altered"  # the file is not the one that was marked, or not what its record makes
 
@@ -32,33 +46,64 @@ def verify(file: Path) -> Verdict:
     beside = generate.record_of(file)
     if not beside.is_file():
         return Verdict(Finding.UNKNOWN, f"no mark found beside {file}. {REMOVABLE}")
-    record = run_directory.read_json(beside)
-    complete = isinstance(record, dict) and record.keys() >= NEEDED
-    if not complete or record["generated"] is not True:
+    mark = read(beside)
+    if mark is None:
         return Verdict(Finding.UNKNOWN, f"{beside} is no record of a generated file. {REMOVABLE}")
-    if run_directory.file_digest(file) != record["file_sha256"]:
+    if run_directory.file_digest(file) != mark["file_sha256"]:
         return Verdict(Finding.ALTERED, f"{file} has changed since it was generated")
-    source = f"seed {record['seed']}, index {record['index']}, step {record['step']}"
+    source = f"seed {mark['seed']}, index {mark['index']}, step {mark['step']}"
     try:
-        text, now = again(file.parent.parent, record)
+        same = again(file.parent.parent, mark).encode() == file.read_bytes()
     except UsageError as error:
         return Verdict(Finding.UNREPEATED, f"its record fits ({source}), but: {error}")
-    if any(record[name] != now[name] for name in now):
-        changed = ", ".join(name for name in now if record[name] != now[name])
-        return Verdict(Finding.UNREPEATED, f"the run beside it is another one ({changed} differ)")
-    if text.encode() != file.read_bytes():
-        return Verdict(Finding.ALTERED, f"its record makes another text here ({source})")
-    return Verdict(Finding.GENERATED, f"made again byte for byte: {source}")
+    if same:
+        return Verdict(Finding.GENERATED, f"made again byte for byte: {source}")
+    there = environment.differences(mark["environment"], environment.record(devices=True))
+    if there:  # where rounding may differ, another text shows nothing
+        sentence = f"its record fits ({source}), but makes another text here: {'; '.join(there)}"
+        return Verdict(Finding.UNREPEATED, sentence)
+    return Verdict(Finding.ALTERED, f"its record makes another text here ({source})")
 
 
-def again(workdir: Path, record: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """(the text that the record describes, the mark it would get today)."""
+def read(file: Path) -> dict[str, Any] | None:
+    """The record of a generated file, None if the file holds anything else."""
+    try:
+        mark = run_directory.read_json(file)
+    except UsageError:
+        return None
+    if not isinstance(mark, dict) or mark.get("generated") is not True:
+        return None
+    options = typing.get_type_hints(decoding.Options)
+    complete = mark.keys() >= MARK.keys() and all(fits(mark[name], MARK[name]) for name in MARK)
+    if not complete or not all(fits(v, options.get(n)) for n, v in mark["decoding"].items()):
+        return None
+    return mark if abs(mark["seed"]) < 2**63 and 0 <= mark["index"] < 2**31 else None
+
+
+def fits(value: Any, kind: Any) -> bool:
+    """Whether a JSON value is of a type or of one of a union's; a kind that is unknown fits all."""
+    kinds = typing.get_args(kind) or (kind,)
+    return kind is None or type(value) in kinds or (type(value) is int and float in kinds)
+
+
+def again(workdir: Path, mark: dict[str, Any]) -> str:
+    """The text that the mark describes. Raises UsageError where it can't be made again."""
     names = {field.name for field in dataclasses.fields(decoding.Options)}
-    if not isinstance(record.get("decoding"), dict) or set(record["decoding"]) != names:
+    if mark["decoding"].keys() != names:
         raise UsageError("its decoding options are not those of this version")
     opened = run.load(workdir)
-    found = run.parameters(opened, record["step"])
-    options = decoding.Options(**record["decoding"])
-    index, seed, prompt = record["index"], record["seed"], record["prompt"]
-    text = generate.sample(opened, found, range(index, index + 1), prompt, options, seed)[0]
-    return text, generate.mark(opened, found, prompt, options, seed, index)
+    found = run.parameters(opened, mark["step"])
+    differ = [n for n, digest in generate.digests(opened, found).items() if mark[n] != digest]
+    if differ:
+        raise UsageError(f"the run beside it is another one ({', '.join(differ)} differ)")
+    options = decoding.Options(**mark["decoding"])
+    index, prompt, seed = mark["index"], mark["prompt"], mark["seed"]
+    return generate.sample(opened, found, range(index, index + 1), prompt, options, seed)[0]
+
+
+def main(file: Path, *, compilation_cache: bool) -> Verdict:
+    """The verb: verifies and prints what it finds."""
+    backend.start(generate.BLOCK, compilation_cache=compilation_cache)  # as when it was generated
+    verdict = verify(file)
+    print(f"{verdict.finding.value}: {verdict.sentence}")
+    return verdict

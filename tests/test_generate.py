@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import jax
 import numpy as np
 import pytest
 import runs
@@ -103,15 +104,90 @@ def test_verify_never_says_real(run, best, tmp_path):
     assert verify.verify(file).finding is verify.Finding.ALTERED
 
 
-def test_a_damaged_record_marks_nothing(run, best):
-    (file,) = generate.generate(run, best, 1, None, OPTIONS, 0)
-    whole = json.loads(generate.record_of(file).read_text())
-    for name in verify.NEEDED:
-        rest = {key: value for key, value in whole.items() if key != name}
-        run_directory.write_json(generate.record_of(file), rest)
-        assert verify.verify(file).finding is verify.Finding.UNKNOWN
-    run_directory.write_json(generate.record_of(file), [whole])
+@pytest.mark.parametrize("name", verify.MARK)
+def test_a_record_that_lacks_something_marks_nothing(run, best, name):
+    assert_unknown(run, best, lambda whole: {k: v for k, v in whole.items() if k != name})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"generated": "true"},
+        {"seed": "x"},
+        {"seed": 2**70},
+        {"seed": True},
+        {"step": None},
+        {"index": -1},
+        {"index": 1.5},
+        {"prompt": 3},
+        {"decoding": []},
+        {"decoding": {"length": "30", "temperature": 1.0, "top_k": None, "top_p": None}},
+        {"decoding": {"length": 30, "temperature": None, "top_k": None, "top_p": None}},
+        {"environment": "here"},
+        {"file_sha256": None},
+        {"checkpoint_sha256": 7},
+    ],
+)
+def test_a_record_of_another_type_marks_nothing(run, best, changes):
+    assert_unknown(run, best, lambda whole: whole | changes)
+
+
+def test_a_record_that_is_no_object_marks_nothing(run, best):
+    assert_unknown(run, best, lambda whole: [whole])
+
+
+def assert_unknown(run, best, damage):
+    file = run.workdir / "text.txt"
+    file.write_text("a text")
+    whole = generate.mark(run, best, None, OPTIONS, 0)
+    whole |= {"index": 0, "file_sha256": run_directory.file_digest(file)}
+    run_directory.write_json(generate.record_of(file), whole)
+    assert verify.verify(file).finding is not verify.Finding.UNKNOWN
+    run_directory.write_json(generate.record_of(file), damage(whole))
     assert verify.verify(file).finding is verify.Finding.UNKNOWN
+    generate.record_of(file).write_text("{half of a rec")
+    assert verify.verify(file).finding is verify.Finding.UNKNOWN
+
+
+def test_a_record_of_another_version_is_not_made_again(run, best):
+    (file,) = generate.generate(run, best, 1, None, OPTIONS, 0)
+    record = json.loads(generate.record_of(file).read_text())
+    record["decoding"]["beam"] = 4
+    run_directory.write_json(generate.record_of(file), record)
+    verdict = verify.verify(file)
+    assert verdict.finding is verify.Finding.UNREPEATED
+    assert "not those of this version" in verdict.sentence
+
+
+def test_a_sample_stays_its_runs_when_that_is_lengthened(run, best):
+    (file,) = generate.generate(run, best, 1, None, OPTIONS, 0)
+    stored = configs.to_json(run.config)
+    longer = stored | {"num_steps": 1000, "log_every": 7, "checkpoint_every": 9}
+    run_directory.write_json(run.workdir / "config.json", longer)
+    assert verify.verify(file).finding is verify.Finding.GENERATED
+    run_directory.write_json(run.workdir / "config.json", stored | {"seed": 9})
+    verdict = verify.verify(file)
+    assert verdict.finding is verify.Finding.UNREPEATED
+    assert "config_sha256" in verdict.sentence
+
+
+def test_another_text_on_another_machine_is_not_called_altered(run, best):
+    (file,) = generate.generate(run, best, 1, None, OPTIONS, 0)
+    file.write_text("rounded otherwise")
+    record = json.loads(generate.record_of(file).read_text())
+    record["file_sha256"] = run_directory.file_digest(file)
+    record["environment"]["cpu_count"] += 1
+    run_directory.write_json(generate.record_of(file), record)
+    verdict = verify.verify(file)
+    assert verdict.finding is verify.Finding.UNREPEATED
+    assert "cpu_count was" in verdict.sentence
+
+
+def test_no_sample_is_there_without_its_mark(run, best, monkeypatch):
+    monkeypatch.setattr(run_directory, "write_json", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        generate.generate(run, best, 1, None, OPTIONS, 0)
+    assert list((run.workdir / "samples").iterdir()) == []
 
 
 def test_verify_without_the_checkpoint_says_so(run, best):
@@ -137,7 +213,8 @@ def test_evaluation_is_exact_whatever_the_batch_size(tmp_path):
     for batch_size in (64, 7, 1000):
         dataset = dataset_of(run, batch_size=batch_size)
         with Interrupt() as interrupt:
-            results.append(evaluate.evaluate(run, found, dataset, "valid", interrupt)["metrics"])
+            measure = evaluate.checkpoint_evaluator(run, dataset, "valid")
+            results.append(measure(found, interrupt)["metrics"])
     for other in results[1:]:
         assert other["accuracy"] == results[0]["accuracy"]
         np.testing.assert_allclose(other["loss"], results[0]["loss"], rtol=1e-6)
@@ -152,9 +229,11 @@ def test_evaluation_is_exact_whatever_the_batch_size(tmp_path):
 
 
 def test_watch_evaluates_every_checkpoint_of_a_finished_run(run):
-    run_directory.set_status(run.workdir, "DONE")
+    """Also if it was killed so hard that its status says it goes on."""
+    run_directory.set_status(run.workdir, "RUNNING")
+    measure = evaluate.checkpoint_evaluator(run, dataset_of(run), "valid")
     with Interrupt() as interrupt:
-        seen = list(evaluate.watch(run, dataset_of(run), "valid", interrupt))
+        seen = list(evaluate.watch(run, measure, interrupt))
     logged = {
         r["step"]: r["loss"]
         for r in run_directory.read_metrics(run.workdir)
@@ -166,14 +245,21 @@ def test_watch_evaluates_every_checkpoint_of_a_finished_run(run):
             np.testing.assert_allclose(result["metrics"]["loss"], logged[result["step"]], rtol=1e-5)
 
 
-def test_evaluating_other_data_or_an_unknown_split_is_refused(run, best, tmp_path):
+def test_an_evaluation_without_a_finite_number_is_stored(run, best):
+    broken = best._replace(params=jax.tree.map(lambda x: x * np.nan, best.params))
     with Interrupt() as interrupt:
-        with pytest.raises(UsageError, match="have: test, train, valid"):
-            evaluate.evaluate(run, best, dataset_of(run), "dev", interrupt)
-        (tmp_path / "other.txt").write_text(runs.TEXT + "more\n" * 50)
-        other = dataset_of(run, path=str(tmp_path / "other.txt"))
-        with pytest.raises(UsageError, match="have changed"):
-            evaluate.evaluate(run, best, other, "valid", interrupt)
+        evaluate.checkpoint_evaluator(run, dataset_of(run), "valid")(broken, interrupt)
+    stored = run_directory.read_json(run.workdir / f"evaluations/valid-{best.step}.json")
+    assert stored["metrics"]["loss"] == "NaN"
+
+
+def test_evaluating_other_data_or_an_unknown_split_is_refused(run, tmp_path):
+    with pytest.raises(UsageError, match="have: test, train, valid"):
+        evaluate.checkpoint_evaluator(run, dataset_of(run), "dev")
+    (tmp_path / "other.txt").write_text(runs.TEXT + "more\n" * 50)
+    other = dataset_of(run, path=str(tmp_path / "other.txt"))
+    with pytest.raises(UsageError, match="have changed"):
+        evaluate.checkpoint_evaluator(run, other, "valid")
 
 
 def test_the_report_is_one_page_with_its_pictures_inside(run, best):
