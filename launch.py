@@ -1,7 +1,7 @@
 """Trains, evaluates, samples, verifies and reports.  python launch.py VERB --flag=value …
 
 Parses the flags, calls one function, and turns errors into exit codes: 0 done, 1 failure, 2 bad
-input, 75 stopped by a signal after saving.
+input, 75 stopped by a signal after saving, 130 stopped by Ctrl-C with nothing to save.
 """
 
 import sys
@@ -16,7 +16,7 @@ from seqgen.decoding import Options as Decoding
 from seqgen.errors import Failure, UsageError, unknown
 from seqgen.interrupt import Interrupted
 
-DONE, FAILURE, USAGE, PREEMPTED = 0, 1, 2, 75
+DONE, KEYBOARD = 0, 130
 
 
 def define_workdir(values: flags.FlagValues) -> None:
@@ -52,6 +52,8 @@ def define_evaluate(values: flags.FlagValues) -> None:
 
 
 def run_evaluate(given: flags.FlagValues) -> int:
+    if given.watch and given["checkpoint"].present:
+        raise UsageError("--watch evaluates every checkpoint: leave out --checkpoint")
     evaluate.main(
         Path(given.workdir),
         given.checkpoint,
@@ -67,10 +69,13 @@ def define_generate(values: flags.FlagValues) -> None:
     define_checkpoint(values)
     flags.DEFINE_integer("num", 1, "number of samples", 1, flag_values=values)
     flags.DEFINE_string("prompt", None, "what the samples continue", flag_values=values)
-    flags.DEFINE_integer("length", 500, "tokens after the prompt", flag_values=values)
-    flags.DEFINE_float("temperature", 1.0, "divides the logits; 0: greedy", flag_values=values)
-    flags.DEFINE_integer("top_k", None, "sample among the k likeliest", flag_values=values)
-    flags.DEFINE_float("top_p", None, "sample in the nucleus of this mass", flag_values=values)
+    flags.DEFINE_integer("length", Decoding.length, "tokens after the prompt", flag_values=values)
+    text = "divides the logits; 0: greedy"
+    flags.DEFINE_float("temperature", Decoding.temperature, text, flag_values=values)
+    text = "sample among the k likeliest"
+    flags.DEFINE_integer("top_k", Decoding.top_k, text, flag_values=values)
+    text = "sample in the nucleus of this mass"
+    flags.DEFINE_float("top_p", Decoding.top_p, text, flag_values=values)
     flags.DEFINE_integer("seed", 0, "of the samples", flag_values=values)
 
 
@@ -88,13 +93,13 @@ def run_generate(given: flags.FlagValues) -> int:
 
 
 def define_verify(values: flags.FlagValues) -> None:
+    define_cache(values)
     flags.DEFINE_string("file", None, "the file in question", flag_values=values)
 
 
 def run_verify(given: flags.FlagValues) -> int:
-    verdict = verify.verify(Path(given.file))
-    print(f"{verdict.finding.value}: {verdict.sentence}")
-    return FAILURE if verdict.finding is verify.Finding.ALTERED else DONE
+    verdict = verify.main(Path(given.file), compilation_cache=given.compilation_cache)
+    return Failure.exit_code if verdict.finding is verify.Finding.ALTERED else DONE
 
 
 def run_report(given: flags.FlagValues) -> int:
@@ -147,29 +152,39 @@ def parse(name: str, argv: list[str]) -> flags.FlagValues:
     return values
 
 
-def main(argv: list[str]) -> int:
-    """Runs one verb; returns the exit code."""
+def dispatch(argv: list[str]) -> int:
+    """Runs one verb; returns its exit code."""
     name = argv[1] if len(argv) > 1 else "--help"
     if name in ("help", "--help", "-h"):
         print(f"{__doc__}\nverbs: {', '.join(VERBS)}  (launch.py VERB --help: its flags)")
         return DONE
+    if name not in VERBS:
+        raise unknown("verb", name, VERBS)
+    if "--help" in argv:
+        values = flags.FlagValues()
+        VERBS[name].define(values)
+        print(values.get_help())
+        return DONE
+    return VERBS[name].run(parse(name, [argv[0], *argv[2:]]))
+
+
+def main(argv: list[str]) -> int:
+    """Runs one verb; returns the exit code. What a user can mend is one sentence, no traceback."""
     try:
-        if name not in VERBS:
-            raise unknown("verb", name, VERBS)
-        if "--help" in argv:
-            values = flags.FlagValues()
-            VERBS[name].define(values)
-            print(values.get_help())
-            return DONE
-        return VERBS[name].run(parse(name, [argv[0], *argv[2:]]))
+        return dispatch(argv)
     except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USAGE
+        sentence, code = f"error: {error}", error.exit_code
     except Failure as error:
-        print(f"failed: {error}", file=sys.stderr)
-        return FAILURE
-    except Interrupted:
-        return PREEMPTED
+        sentence, code = f"failed: {error}", error.exit_code
+    except OSError as error:
+        place = f" ({error.filename})" if error.filename else ""
+        sentence, code = f"failed: {error.strerror or error}{place}", Failure.exit_code
+    except Interrupted as stop:
+        sentence, code = str(stop), stop.exit_code
+    except KeyboardInterrupt:
+        sentence, code = "stopped by Ctrl-C", KEYBOARD
+    print(sentence, file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":
