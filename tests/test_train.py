@@ -11,7 +11,7 @@ import pytest
 import runs
 
 from seqgen import config as configs
-from seqgen import run_directory, run_lock
+from seqgen import run_directory, run_lock, train
 from seqgen.checkpoint import Checkpoints
 from seqgen.errors import Failure, UsageError
 from seqgen.interrupt import Interrupted
@@ -80,6 +80,28 @@ def test_a_record_says_how_many_steps_it_covers(tmp_path):
     records = run_directory.read_metrics(tmp_path / "run")
     covered = [(r["step"], r["steps"]) for r in records if r["split"] == "train"]
     assert covered == [(16, 6), (32, 16), (48, 16)]
+
+
+def test_what_was_measured_up_to_a_checkpoint_is_logged_before_it_is_saved(tmp_path, monkeypatch):
+    """A kill just after it would else leave a gap that no resume fills."""
+    save, logged = Checkpoints.save, {}
+
+    def noting(self, step, *arguments, **options):
+        records = run_directory.read_metrics(tmp_path / "run")
+        logged[step] = [r["step"] for r in records if r["split"] == "train"][-1]
+        save(self, step, *arguments, **options)
+
+    monkeypatch.setattr(Checkpoints, "save", noting)
+    runs.run(runs.small("procedural", tmp_path), tmp_path / "run")
+    assert logged == {step: step for step in range(8, 49, 8)}
+
+
+def test_the_reason_of_a_failure_outlives_a_disk_too_full_to_note_it(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(run_directory, "set_status", full)
+    train.note_the_end(tmp_path, Failure("the reason"))
 
 
 @pytest.mark.parametrize("stopped_after", [1, 3])
