@@ -92,18 +92,21 @@ def _walk(way, params, steps, carry):
     def one_step(carry, step):
         carry = started_anew(step.reset, carry)
         h_gates = recurrent_gates(cell, params, carry[-1], product_dtype)
-        kept = step.x + h_gates if cell.additive else h_gates
+        gates = step.x + h_gates if cell.additive else h_gates
         carry = held(step.hold, carry, cell.step(step.x, h_gates, carry))
-        return carry, (carry, kept if schedule.store_gates else None)
+        return carry, (carry, gates if schedule.store_gates else None)
 
     def one_chunk(carry, steps):
         x_CBG = input_gates(cell, params, steps.x, product_dtype)
-        return lax.scan(one_step, carry, steps._replace(x=x_CBG))
+        carry, (states, gates) = lax.scan(one_step, carry, steps._replace(x=x_CBG))
+        if schedule.store_gates and not cell.additive:
+            gates = (x_CBG, gates)
+        return carry, (states, gates)
 
     chunks = jax.tree.map(lambda a: a.reshape(-1, schedule.chunk, *a.shape[1:]), steps)
-    last, (states_NCBD, gates_NCBG) = lax.scan(one_chunk, carry, chunks)
+    last, (states_NCBD, gates) = lax.scan(one_chunk, carry, chunks)
     h_TBD = states_NCBD[-1].reshape(-1, *states_NCBD[-1].shape[2:])
-    return (last, h_TBD), (chunks, states_NCBD, gates_NCBG)
+    return (last, h_TBD), (chunks, states_NCBD, gates)
 
 
 def _forward(way, params, steps, carry):
@@ -118,7 +121,7 @@ def _forward(way, params, steps, carry):
 
 def _backward(way, residuals, cotangents):
     cell, schedule, product_dtype = way
-    params, first, (chunks, states_NCBD, gates_NCBG), needs_x = residuals
+    params, first, (chunks, states_NCBD, gates), needs_x = residuals
     unread = jax.custom_derivatives.SymbolicZero
     d_last, d_h_TBD = cotangents
     d_last = tuple(
@@ -136,12 +139,12 @@ def _backward(way, residuals, cotangents):
 
     def one_chunk(accumulated, inputs):
         d_carry, d_weights = accumulated
-        steps, enter, states, gates_CBG, d_h_CBD = inputs
+        steps, enter, states, gates, d_h_CBD = inputs
         previous = tuple(
             jnp.concatenate([e[None], s[:-1]]) for e, s in zip(enter, states, strict=True)
         )
         previous = started_anew(steps.reset, previous)
-        local = _linearized(way, params, steps, previous, states, gates_CBG)
+        local = _linearized(way, params, steps, previous, states, gates)
         d_carry, (d_x_CBG, d_h_CBG) = lax.scan(
             partial(_pulled, way, w_h_GD),
             d_carry,
@@ -152,22 +155,23 @@ def _backward(way, residuals, cotangents):
         d_x = None if needs_x is None else product(d_x_CBG, params["w_x_EG"].T, product_dtype)
         return (d_carry, jax.tree.map(jnp.add, d_weights, d_chunk)), d_x
 
-    inputs = (chunks, enter_NBD, states_NCBD, gates_NCBG, d_h_NCBD)
+    inputs = (chunks, enter_NBD, states_NCBD, gates, d_h_NCBD)
     zeros = jax.tree.map(jnp.zeros_like, params)
     (d_first, d_params), d_x_NCBE = lax.scan(one_chunk, (d_last, zeros), inputs, reverse=True)
     d_x = None if d_x_NCBE is None else d_x_NCBE.reshape(-1, *d_x_NCBE.shape[2:])
     return d_params, Steps(d_x, None, None), d_first
 
 
-def _linearized(way, params, steps, previous, states, gates_CBG):
+def _linearized(way, params, steps, previous, states, gates):
     """The local derivatives of a chunk of steps, from the carries before and after each."""
     cell, _, product_dtype = way
-    if cell.additive and gates_CBG is not None:  # the stored sum is all that its step reads
-        x_CBG, h_CBG = gates_CBG, jnp.zeros_like(gates_CBG)
+    if gates is None:
+        x_CBG = input_gates(cell, params, steps.x, product_dtype)
+        h_CBG = recurrent_gates(cell, params, previous[-1], product_dtype)
+    elif cell.additive:  # the stored sum is all that its step reads
+        x_CBG, h_CBG = gates, jnp.zeros_like(gates)
     else:
-        x_CBG, h_CBG = input_gates(cell, params, steps.x, product_dtype), gates_CBG
-        if h_CBG is None:
-            h_CBG = recurrent_gates(cell, params, previous[-1], product_dtype)
+        x_CBG, h_CBG = gates
     stepped = states if steps.hold is None else cell.step(x_CBG, h_CBG, previous)
     return cell.linearize(x_CBG, h_CBG, previous, stepped)
 
