@@ -1,9 +1,10 @@
 """Steps per second of a tiny model: the real train loop against one dispatch a step.
 
 Both run the same train step (LSTM, B 8, T 10, D 16, Adam); the loop also logs, validates and saves.
-`python benchmarks/dispatch.py` prints the medians of alternating rounds and their ratio.
+`python benchmarks/dispatch.py` prints the medians of alternating rounds and their ratio, as JSON.
 """
 
+import json
 import statistics
 import tempfile
 import time
@@ -16,6 +17,7 @@ from seqgen import config as configs
 from seqgen.checkpoint import Checkpoints
 from seqgen.interrupt import Interrupt
 from seqgen.progress import Progress
+from seqgen.session import prepare
 
 STEPS, ROUNDS = 20_000, 7
 
@@ -33,7 +35,7 @@ def tiny(num_steps: int):
 def loop_rate(folder: Path) -> float:
     """Steps per second of `train.loop`, compiled before the clock starts."""
     with Progress(folder / "log.txt") as progress, Interrupt() as interrupt:
-        session = train.prepare(tiny(STEPS), folder, progress)
+        session = prepare(tiny(STEPS), folder, progress)
         state, _ = session.call(session.begin(), session.arrays)
         jax.block_until_ready(session.validate(state.evaluated, session.arrays, interrupt))
         with Checkpoints(folder) as checkpoints:
@@ -47,7 +49,7 @@ def single_rate(folder: Path) -> float:
     with Progress(folder / "log.txt") as progress:
         config = tiny(STEPS)
         config.log_every = config.eval_every = config.checkpoint_every = config.num_steps = 1
-        session = train.prepare(config, folder, progress)
+        session = prepare(config, folder, progress)
     assert session.layout.steps_per_call == 1
     state, _ = session.call(session.begin(), session.arrays)
     began = time.perf_counter()
@@ -64,10 +66,9 @@ def main() -> None:
         for name, measure in zip(rates, (loop_rate, single_rate), strict=True):
             with tempfile.TemporaryDirectory() as folder:
                 rates[name].append(measure(Path(folder)))
-    medians = {name: statistics.median(values) for name, values in rates.items()}
-    for name, median in medians.items():
-        print(f"{name:22} {median:10,.0f} steps/s")
-    print(f"ratio {medians['train loop'] / medians['one dispatch a step']:.2f}")
+    found = {name: round(statistics.median(values)) for name, values in rates.items()}
+    found["ratio"] = round(found["train loop"] / found["one dispatch a step"], 2)
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 `recurrence.py` starts it as `python benchmarks/peers.py PEER` and writes one JSON request a line:
 {"case": ..., "steps": n} is answered with the milliseconds of a step, averaged over n of them, and
 {"case": ..., "about": true} with what is known of the compiled step. A step is forward, backward
-and SGD in float32 on a constant batch; SGD's rate is too small to change what is computed.
+and SGD in float32 on a constant batch; SGD's rate is too small to change what is computed. Ours is
+the train step of every run, with all that it logs and guards.
 """
 
 import json
@@ -11,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 RATE = 1e-6
@@ -47,57 +49,58 @@ class Step(NamedTuple):
     about: dict[str, float]
 
 
-def jax_step(loss: Callable, params: Any, batch: dict[str, Any], devices: int) -> Step:
-    """A jitted step, the batch divided among the devices, with one sum of the gradients."""
+def compiled(jitted: Any, state: Any, batch: dict[str, Any], devices: int) -> Step:
+    """Compiles state, batch -> state (or a tuple that begins with it), and keeps the state."""
     import jax
-    from jax.sharding import NamedSharding
-    from jax.sharding import PartitionSpec as P
 
-    mesh = jax.make_mesh((devices,), ("batch",), (jax.sharding.AxisType.Auto,))
-
-    def descend(params, batch):
-        grads = jax.grad(loss)(params, batch)
-        grads = jax.lax.pmean(grads, "batch") if devices > 1 else grads
-        return jax.tree.map(lambda p, g: p - RATE * g, params, grads)
-
-    step = descend
-    if devices > 1:
-        step = jax.shard_map(
-            descend, mesh=mesh, in_specs=(P(), P("batch")), out_specs=P(), check_vma=False
-        )
-        params = jax.device_put(params, NamedSharding(mesh, P()))
-        batch = jax.device_put(batch, NamedSharding(mesh, P("batch")))
-    else:
-        batch = jax.device_put(batch)
     start = time.perf_counter()
-    lowered = jax.jit(step, donate_argnums=0).lower(params, batch)
+    lowered = jitted.lower(state, batch)
     traced = time.perf_counter()
-    compiled = lowered.compile()
+    program = lowered.compile()
     about = {
         "trace_s": traced - start,
         "compile_s": time.perf_counter() - traced,
-        "memory_mb": devices * compiled.memory_analysis().temp_size_in_bytes / 1e6,
+        "memory_mb": devices * program.memory_analysis().temp_size_in_bytes / 1e6,
     }
-    state = [params]
 
     def run(steps):
+        nonlocal state
         for _ in range(steps):
-            state[0] = compiled(state[0], batch)
-        jax.block_until_ready(state[0])
+            moved = program(state, batch)
+            state = moved[0] if isinstance(moved, tuple) else moved
+        jax.block_until_ready(state)
 
-    return Step(run, about)
+    run(1)
+    return Step(run, about | {"first_s": time.perf_counter() - start})
+
+
+def jax_step(loss: Callable, params: Any, batch: dict[str, Any]) -> Step:
+    """A peer's jitted step: the gradient of its loss, and SGD."""
+    import jax
+
+    def descend(params, batch):
+        grads = jax.grad(loss)(params, batch)
+        return jax.tree.map(lambda p, g: p - RATE * g, params, grads)
+
+    return compiled(jax.jit(descend, donate_argnums=0), params, jax.device_put(batch), 1)
 
 
 def mean_square(h: Any) -> Any:
     return (h * h).mean()
 
 
-def seqgen(case: Case, devices: int) -> Step:
+def seqgen(case: Case) -> Step:
     import flax.linen as nn
     import jax
+    import jax.numpy as jnp
     import optax
+    from jax.sharding import NamedSharding, PartitionSpec
 
+    from seqgen import backend, optimizer, session
+    from seqgen import step as steps
+    from seqgen.config import RunOptions
     from seqgen.layers import Recurrent, RecurrentOptions
+    from seqgen.objectives import Objective, Player
 
     class Words(nn.Module):
         @nn.compact
@@ -105,15 +108,17 @@ def seqgen(case: Case, devices: int) -> Step:
             x_BTE = nn.Embed(VOCABULARY, case.inputs)(batch["x"])
             _, h_BTD = Recurrent(options)(x_BTE)
             logits_BTV = nn.Dense(VOCABULARY)(h_BTD)
-            return optax.softmax_cross_entropy_with_integer_labels(
-                logits_BTV, batch["target"]
-            ).mean()
+            return optax.softmax_cross_entropy_with_integer_labels(logits_BTV, batch["target"])
 
     class Layer(nn.Module):
         @nn.compact
         def __call__(self, batch):
             (((*_, last_BD),),), h_BTD = Recurrent(options)(batch["x"])
-            return mean_square(h_BTD if case.loss == "all" else last_BD)
+            return jnp.square(h_BTD if case.loss == "all" else last_BD)
+
+    def loss(own, params, memory, batch, clock):
+        errors = model.apply(own, batch)
+        return jnp.sum(errors), (jnp.float32(errors.size), memory, {"loss": jnp.sum(errors)})
 
     words = case.loss == "words"
     options = RecurrentOptions(
@@ -122,8 +127,34 @@ def seqgen(case: Case, devices: int) -> Step:
         num_layers=2 if words else 1,
         product_dtype=case.product,
     )
-    model, batch = Words() if words else Layer(), batch_of(case)
-    return jax_step(model.apply, model.init(jax.random.key(0), batch), batch, devices)
+    model, batch, run = Words() if words else Layer(), batch_of(case), RunOptions()
+    backend.start(case.batch, compilation_cache=False)
+    if "SEQGEN_BENCHMARK_CACHE" in os.environ:
+        backend.keep_compiled(Path(os.environ["SEQGEN_BENCHMARK_CACHE"]))
+    objective = Objective(
+        players=(Player("model", 1, loss),),
+        init=lambda key, batch: ({"model": model.init(key, batch)}, {"rows": None}),
+        **dict.fromkeys(("measure", "finalize", "reports", "generate")),  # none are for training
+    )
+    chains = {"model": optimizer.make(optimizer.Options(rule="sgd", learning_rate=RATE), 1)}
+    begin = lambda: steps.init(objective, chains, batch, run, larger_is_better=False)  # noqa: E731
+    shapes = jax.eval_shape(begin)
+    layout = session.lay_out(
+        shapes, rows=case.batch, targets=case.batch * case.steps, intervals=(1,)
+    )
+    mesh = jax.make_mesh((layout.devices,), ("batch",), (jax.sharding.AxisType.Auto,))
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    placed = steps.shardings(mesh, shapes)
+
+    def step_on(arrays):
+        return steps.make_step(objective, chains, lambda index, key: arrays, run, mesh)
+
+    return compiled(
+        session.program(step_on, 1, layout, (placed, everywhere)),
+        jax.jit(begin, out_shardings=placed)(),
+        jax.device_put(batch, everywhere),
+        layout.devices,
+    )
 
 
 def flax(case: Case) -> Step:
@@ -151,7 +182,7 @@ def flax(case: Case) -> Step:
             return mean_square(h if case.loss == "all" else last)
 
     model, batch = Words() if case.loss == "words" else Layer(), batch_of(case)
-    return jax_step(model.apply, model.init(jax.random.key(0), batch), batch, devices=1)
+    return jax_step(model.apply, model.init(jax.random.key(0), batch), batch)
 
 
 def keras(case: Case) -> Step:
@@ -180,7 +211,7 @@ def keras(case: Case) -> Step:
             return optax.softmax_cross_entropy_with_integer_labels(outputs, batch["target"]).mean()
         return mean_square(outputs)
 
-    return jax_step(loss, [v.value for v in model.trainable_variables], batch, devices=1)
+    return jax_step(loss, [v.value for v in model.trainable_variables], batch)
 
 
 def torch(case: Case) -> Step:
@@ -217,30 +248,17 @@ def torch(case: Case) -> Step:
     return Step(run, {})
 
 
-PEERS = {
-    "seqgen": lambda case: seqgen(case, devices=2),
-    "seqgen, one device": lambda case: seqgen(case, devices=1),
-    "flax": flax,
-    "keras": keras,
-    "torch": torch,
-}
+PEERS = {"seqgen": seqgen, "flax": flax, "keras": keras, "torch": torch}
 
 
 def main() -> None:
-    peer = sys.argv[1]
-    if peer == "seqgen":
-        os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
-        import jax
-
-        jax.config.update("jax_num_cpu_devices", 2)
     built = {}
     for line in sys.stdin:
         request = json.loads(line)
         case = Case(*request["case"])
         if case not in built:
             built.clear()  # one case at a time, or the memory of all of them adds up
-            built[case] = PEERS[peer](case)
-            built[case].run(1)
+            built[case] = PEERS[sys.argv[1]](case)
         if "about" in request:
             answer = built[case].about
         else:

@@ -1,16 +1,24 @@
 """Recurrent training steps against named peers, process by process in turn, as ratios of medians.
 
-python benchmarks/recurrence.py [--rounds=7] [--json=FILE]   (extra `bench`; both cores each)
-Each peer is one long-lived process of `peers.py`; a round asks every one for a block of steps.
+python benchmarks/recurrence.py [--rounds=7] [--cells=lstm,gru,rnn] [--json=FILE]   (extra `bench`)
+Each peer is one long-lived process of `peers.py` with all cores; a round asks every one for a block
+of steps. Then: a long sequence, compiling, a second process with the compilation cache, and the
+steps per second of a tiny model through the train loop (`dispatch.py`).
 """
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
+from seqgen import environment
+
+HERE = Path(__file__).parent
 PEERS = ("seqgen", "flax", "keras", "torch")
 # B, T, E, D, loss, steps in a block
 SHAPES = (
@@ -20,15 +28,17 @@ SHAPES = (
     (64, 256, 256, 512, "all", 1),
     (32, 64, 650, 650, "words", 1),
 )
+NARROW_SHAPES = SHAPES[:2]  # those also measured with bfloat16 products
+LONG = (32, 10_000, 2, 100, "last", 1)
 
 
-def start(peer: str) -> subprocess.Popen:
-    file = Path(__file__).with_name("peers.py")
+def start(peer: str, **environ: str) -> subprocess.Popen:
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen([sys.executable, str(file), peer], text=True, **pipes)
+    command = [sys.executable, str(HERE / "peers.py"), peer]
+    return subprocess.Popen(command, text=True, env=os.environ | environ, **pipes)
 
 
-def ask(process: subprocess.Popen, **request: object) -> object:
+def ask(process: subprocess.Popen, **request: Any) -> Any:
     """One request, answered by the peer's next line that is an answer."""
     process.stdin.write(json.dumps(request) + "\n")
     process.stdin.flush()
@@ -38,19 +48,76 @@ def ask(process: subprocess.Popen, **request: object) -> object:
     raise RuntimeError(f"a peer ended with {process.wait()}; run it by hand to see why")
 
 
-def measure(cell: str, shape: tuple, rounds: int, peers: dict[str, subprocess.Popen]) -> dict:
-    """Median milliseconds a step of every peer."""
-    *case, steps = shape
-    case = [cell, *case, None]
+def measure(case: list, steps: int, rounds: int, peers: dict[str, subprocess.Popen]) -> dict:
+    """Median milliseconds a step of every peer, and what is known of the compiled steps."""
     for process in peers.values():
         ask(process, case=case, steps=1)  # compiled and warm before the clock starts
     times = {peer: [] for peer in peers}
     for _ in range(rounds):
         for peer, process in peers.items():
             times[peer].append(ask(process, case=case, steps=steps))
-    medians = {peer: statistics.median(values) for peer, values in times.items()}
-    memory = {p: ask(peers[p], case=case, about=True).get("memory_mb") for p in ("seqgen", "flax")}
-    return {"cell": cell, "case": case[1:6], "ms": medians, "memory_mb": memory}
+    return {
+        "cell": case[0],
+        "shape": case[1:6],
+        "products": case[6] or "float32",
+        "ms": {peer: statistics.median(values) for peer, values in times.items()},
+        "best_ms": {peer: min(values) for peer, values in times.items()},
+        "about": {peer: ask(peers[peer], case=case, about=True) for peer in peers},
+    }
+
+
+def described(row: dict) -> str:
+    ours = row["ms"]["seqgen"]
+    ratios = (f"{peer} {ms / ours:5.2f}x" for peer, ms in row["ms"].items() if peer != "seqgen")
+    shape = "{}, {}, {}, {} {}".format(*row["shape"])
+    return f"{row['cell']:4} {row['products']:8} {shape:24} {ours:8.1f} ms  {'  '.join(ratios)}"
+
+
+def speed(cells: list[str], rounds: int) -> list[dict]:
+    """A row for each cell, shape and dtype of the products, printed as it comes."""
+    peers, rows = {peer: start(peer) for peer in PEERS}, []
+    for cell in cells:
+        shapes = [(s, None) for s in SHAPES if cell == "lstm" or s[4] != "words"]
+        shapes += [(s, "bfloat16") for s in NARROW_SHAPES]
+        for (*shape, steps), product in shapes:
+            rows.append(measure([cell, *shape, product], steps, rounds, peers))
+            print(described(rows[-1]), flush=True)
+    for process in peers.values():
+        process.stdin.close()
+    return rows
+
+
+def long_sequence(rounds: int) -> dict:
+    """Time and memory of a step at T = 10,000 beside Flax's."""
+    peers = {peer: start(peer) for peer in ("seqgen", "flax")}
+    *shape, steps = LONG
+    row = measure(["lstm", *shape, None], steps, rounds, peers)
+    ours, flax = (row["about"][peer]["memory_mb"] for peer in peers)
+    print(f"{described(row)}; memory {ours:.0f} MB, Flax's {flax:.0f} MB: {flax / ours:.2f}x")
+    for process in peers.values():
+        process.stdin.close()
+    return row
+
+
+def second_process() -> dict:
+    """Seconds from the first call of the jitted step to its result: cold, then from the cache."""
+    *shape, _ = SHAPES[0]
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = []
+        for _ in range(2):
+            process = start("seqgen", SEQGEN_BENCHMARK_CACHE=folder)
+            seconds.append(ask(process, case=["lstm", *shape, None], about=True)["first_s"])
+            process.communicate()
+    cold, cached = seconds
+    print(f"first call: cold {cold:.2f} s, in a second process with the cache {cached:.2f} s")
+    return {"cold_s": cold, "cached_s": cached}
+
+
+def dispatch() -> dict:
+    command = [sys.executable, str(HERE / "dispatch.py")]
+    found = json.loads(subprocess.check_output(command, text=True).splitlines()[-1])
+    print(f"tiny model, steps per second: {found}")
+    return found
 
 
 def main() -> None:
@@ -59,18 +126,16 @@ def main() -> None:
     parser.add_argument("--cells", default="lstm,gru,rnn")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    peers = {peer: start(peer) for peer in PEERS}
-    rows = []
-    for cell in given.cells.split(","):
-        for shape in SHAPES if cell == "lstm" else SHAPES[:4]:
-            rows.append(measure(cell, shape, given.rounds, peers))
-            ms = rows[-1]["ms"]
-            ratios = "  ".join(f"{p} {ms[p] / ms['seqgen']:.2f}x" for p in PEERS[1:])
-            print(f"{cell:4} {rows[-1]['case']}: {ms['seqgen']:.1f} ms; {ratios}", flush=True)
-            if given.json:
-                given.json.write_text(json.dumps(rows, indent=1))
-    for process in peers.values():
-        process.stdin.close()
+    results: dict[str, Any] = {"machine": environment.record()}
+    results["speed"] = speed(given.cells.split(","), given.rounds)
+    for peer in PEERS[:3]:
+        seconds = [row["about"][peer]["compile_s"] for row in results["speed"]]
+        print(f"compile {peer}: median {statistics.median(seconds):.2f} s")
+    results["long_sequence"] = long_sequence(given.rounds)
+    results["second_process"] = second_process()
+    results["dispatch"] = dispatch()
+    if given.json:
+        given.json.write_text(json.dumps(results, indent=1))
 
 
 if __name__ == "__main__":

@@ -36,13 +36,13 @@ def recurrence_schedule(
 ) -> RecurrenceSchedule:
     """The schedule of a recurrent layer over `num_steps` steps.
 
-    Measured on two CPU cores. Storing a gate saves the multiplications of its product over the
-    width of the operands (of the inputs too, where the cell reads only the sum), so it pays for
-    wide ones, and costs memory for all. Large weights leave the cache in any case, and then fewer,
-    larger products are better. Above some 500 units XLA's product with transposed weights is as
-    good as with a copy, on several threads better.
+    Measured on two CPU cores. Storing a gate saves the multiplications of its products over the
+    width of the operands, so it pays for wide ones, and costs memory for all; twice as much where
+    the cell reads the two products apart. Large weights leave the cache in any case, and then
+    fewer, larger products are better. Above some 500 units XLA's product with transposed weights is
+    as good as with a copy, on several threads better.
     """
-    saved_width = hidden_size + (input_size if additive else 0)
+    saved_width = (hidden_size + input_size) / (1 if additive else 2)
     if platform != "cpu":
         usual = 64
     elif hidden_size < 512 and 4 * 16 * batch_size * num_gates * hidden_size > CACHED_BYTES:
@@ -53,7 +53,7 @@ def recurrence_schedule(
     chunk = min(divisors, key=lambda c: abs(c - usual), default=usual)
     return RecurrenceSchedule(
         chunk=min(chunk, num_steps),
-        store_gates=saved_width >= 192,
+        store_gates=saved_width >= 128,
         transpose_weights=platform == "cpu" and hidden_size < 512,
     )
 
@@ -65,11 +65,13 @@ class RunPlan(NamedTuple):
       platform: cpu, gpu or tpu.
       devices: how many devices share the batch.
       steps_per_call: train steps in one dispatch; divides every interval of the run.
+      compiler_options: of XLA, for the program of the train step.
     """
 
     platform: str
     devices: int
     steps_per_call: int
+    compiler_options: dict[str, str]
 
 
 # Arithmetic a device does in a second of such training, low on purpose: the plan must never make a
@@ -78,23 +80,45 @@ OPERATIONS_PER_SECOND = {"cpu": 2e10, "gpu": 5e12, "tpu": 5e12}
 # A step below this much arithmetic is quicker on one device than shared.
 WORTH_SHARING = 2e7
 LONGEST_CALL_SECONDS = 0.25
+# Recurrent weights beyond this leave a core's own cache in every step.
+CACHED_WEIGHTS_BYTES = 2**21
+# XLA's other library of products divides each among all threads, also those that other devices
+# need: with a device on each core, its products of a step took a tenth to a quarter longer.
+OWN_THREADS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 
 
 def run_plan(
-    *, platform: str, available: int, rows: int, operations: float, intervals: Sequence[int]
+    *,
+    platform: str,
+    available: int,
+    rows: int,
+    operations: float,
+    recurrent_bytes: int,
+    recurrent_share: float,
+    intervals: Sequence[int],
 ) -> RunPlan:
     """The layout of a run.
+
+    On a CPU a device is a core. Devices that share the rows each read all the weights in every
+    step; once those leave the cache, one device whose every product all cores share is quicker
+    (by a quarter for an LSTM of 512 units), unless most of the work is in large products outside
+    the recurrence anyway.
 
     Args:
       platform: of the devices.
       available: number of devices.
       rows: rows of a batch that are computed together; the devices must divide them.
       operations: floating-point operations of one train step.
+      recurrent_bytes: of the largest matrix that a step of a recurrence multiplies by.
+      recurrent_share: of all such matrices in the weights.
       intervals: numbers of steps after which the run must be back on the host.
     """
-    sharing = available if operations >= WORTH_SHARING else 1
+    wide = recurrent_bytes > CACHED_WEIGHTS_BYTES and recurrent_share > 0.5
+    sharing = available if operations >= WORTH_SHARING and not (platform == "cpu" and wide) else 1
     devices = max(n for n in range(1, sharing + 1) if rows % n == 0)
     longest = LONGEST_CALL_SECONDS * OPERATIONS_PER_SECOND.get(platform, 5e12) / operations
     common = math.gcd(*intervals)
     steps = max((n for n in range(1, common + 1) if common % n == 0 and n <= longest), default=1)
-    return RunPlan(platform, devices, steps)
+    return RunPlan(
+        platform, devices, steps, OWN_THREADS if platform == "cpu" and devices > 1 else {}
+    )

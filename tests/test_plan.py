@@ -9,6 +9,8 @@ def layout(**changes):
         "available": 2,
         "rows": 32,
         "operations": 1e9,
+        "recurrent_bytes": 2**18,
+        "recurrent_share": 0.5,
         "intervals": (100, 500, 1000),
     }
     return plan.run_plan(**facts | changes)
@@ -18,6 +20,18 @@ def test_devices_divide_the_rows():
     assert layout().devices == 2
     assert layout(rows=33).devices == 1
     assert layout(available=8, rows=12).devices == 6
+
+
+def test_recurrent_weights_beyond_the_cache_are_multiplied_by_all_cores_together():
+    assert layout(recurrent_bytes=2**22, recurrent_share=0.8).devices == 1
+    assert layout(recurrent_bytes=2**22, recurrent_share=0.2).devices == 2
+    assert layout(recurrent_bytes=2**22, recurrent_share=0.8, platform="gpu").devices == 2
+
+
+def test_only_devices_that_are_cores_need_threads_of_their_own():
+    assert layout().compiler_options == plan.OWN_THREADS
+    assert layout(rows=33).compiler_options == {}
+    assert layout(platform="tpu").compiler_options == {}
 
 
 def test_a_tiny_model_stays_on_one_device():
