@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import plain
 import pytest
 from jax.test_util import check_grads
 
@@ -15,7 +16,7 @@ B, T, E, D = 3, 5, 4, 6
 LENGTH = (5, 0, 3)
 RESET = np.zeros((B, T), bool)
 RESET[0, [2, 3]] = RESET[1, 0] = RESET[2, [0, 4]] = True
-CELLS = {name: cells.named(name) for name in cells.names()} | {"irnn": cells.rnn("relu")}
+CELLS = {name: cells.named(name) for name in cells.names()}
 MODES = {
     "plain": {},
     "length": {"length_B": LENGTH},
@@ -61,46 +62,29 @@ def options(mode):
 
 
 def loop(cell, params, x_BTE, carry, length_B=None, hold=None, reset=None, reverse=False):
-    """The definition: row by row and step by step, only what is real."""
-    ends, rows = [], []
-    for b in range(B):
-        state = tuple(s[b] for s in carry)
-        real = range(T if length_B is None else LENGTH[b])
-        outputs = [jnp.zeros(D)] * T
-        for t in reversed(real) if reverse else real:
-            if reset is not None and RESET[b, t]:
-                state = tuple(jnp.zeros(D) for _ in state)
-            x_gates = x_BTE[b, t] @ params["w_x_EG"] + params["b_G"]
-            h_gates = None
-            if cell.affine is None:
-                h_gates = state[-1] @ params["w_h_DG"] + params.get("b_h_G", 0.0)
-            stepped = cell.step(x_gates, h_gates, state)
-            kept = 0.0 if hold is None else hold[b, t]
-            state = tuple(kept * o + (1 - kept) * n for o, n in zip(state, stepped, strict=True))
-            outputs[t] = state[-1]
-        ends.append(state)
-        rows.append(jnp.stack(outputs))
-    return tuple(jnp.stack(s) for s in zip(*ends, strict=True)), jnp.stack(rows)
-
-
-def value_and_grads(run):
-    """A scalar that weighs every output differently, its parts and its gradients."""
-
-    def total(params, x_BTE, carry):
-        last, h_BTD = run(params, x_BTE, carry)
-        weight = jax.random.normal(jax.random.key(7), (2, B, D))
-        weight_BTD = jax.random.normal(jax.random.key(8), h_BTD.shape)
-        ends = sum(jnp.sum(jnp.sin(s) * w) for s, w in zip(last, weight, strict=False))
-        return jnp.sum(jnp.sin(h_BTD) * weight_BTD) + ends, (last, h_BTD)
-
-    return jax.value_and_grad(total, (0, 1, 2), has_aux=True)
+    """The definition, row by row."""
+    return plain.stack_rows(
+        [
+            plain.walk(
+                cell,
+                params,
+                x_BTE[b],
+                tuple(s[b] for s in carry),
+                length=None if length_B is None else LENGTH[b],
+                hold_TD=None if hold is None else hold[b],
+                reset_T=None if reset is None else RESET[b],
+                reverse=reverse,
+            )
+            for b in range(B)
+        ]
+    )
 
 
 @functools.cache
 def expected(name, mode):
     cell = CELLS[name]
     chosen = options(mode)
-    return value_and_grads(lambda *args: loop(cell, *args, **chosen))(*problem(cell))
+    return plain.value_and_grads(lambda *args: loop(cell, *args, **chosen))(*problem(cell))
 
 
 def assert_close(actual, wanted, tolerance=1e-10):
@@ -111,19 +95,27 @@ def assert_close(actual, wanted, tolerance=1e-10):
     )
 
 
-WAYS = [("chunked", 2), ("autodiff", None)]
-EVERY_WAY = [("chunked", 1), ("chunked", 2), ("chunked", T), ("chunked", None), ("autodiff", None)]
+# 3 leaves two of five steps over; between them, the modes see each length of a chunk
+CHUNKS = {
+    "plain": (1, T),
+    "length": (3, T),
+    "hold": (1, 3),
+    "reset": (3, T),
+    "reverse": (1, 3),
+    "everything": (1, 3, T),
+}
+WAYS = [
+    *((mode, "chunked", chunk) for mode, chunks in CHUNKS.items() for chunk in chunks),
+    *((mode, "autodiff", None) for mode in MODES),
+]
 
 
-@pytest.mark.parametrize(
-    ("mode", "backward", "chunk"),
-    [(mode, *way) for mode in MODES for way in (EVERY_WAY if mode == "everything" else WAYS)],
-)
+@pytest.mark.parametrize(("mode", "backward", "chunk"), WAYS)
 @pytest.mark.parametrize("name", CELLS)
 def test_values_and_gradients_are_the_loops(name, mode, backward, chunk):
     cell = CELLS[name]
     how = options(mode) | {"backward": backward, "chunk": chunk}
-    run = jax.jit(value_and_grads(lambda *args: recurrence.unroll(cell, *args, **how)))
+    run = jax.jit(plain.value_and_grads(lambda *args: recurrence.unroll(cell, *args, **how)))
     assert_close(run(*problem(cell)), expected(name, mode))
 
 
@@ -131,7 +123,7 @@ def test_values_and_gradients_are_the_loops(name, mode, backward, chunk):
 def test_associative_scan_is_the_loop(mode):
     cell = CELLS["min_gru"]
     how = options(mode) | {"parallel": True}
-    run = jax.jit(value_and_grads(lambda *args: recurrence.unroll(cell, *args, **how)))
+    run = jax.jit(plain.value_and_grads(lambda *args: recurrence.unroll(cell, *args, **how)))
     assert_close(run(*problem(cell)), expected("min_gru", mode))
 
 
@@ -237,7 +229,7 @@ def test_rows_and_lanes_are_alone():
     """Neither other rows of the batch nor other lanes under vmap change a result or a gradient."""
     cell = CELLS["lstm"]
     lanes = [problem(cell, seed=seed) for seed in range(2)]
-    run = jax.jit(value_and_grads(lambda *args: recurrence.unroll(cell, *args, chunk=2)))
+    run = jax.jit(plain.value_and_grads(lambda *args: recurrence.unroll(cell, *args, chunk=2)))
     stacked = jax.tree.map(lambda *arrays: jnp.stack(arrays), *lanes)
     together = jax.vmap(run)(*stacked)
     for lane, arguments in enumerate(lanes):
@@ -268,7 +260,7 @@ def test_narrow_products_keep_wide_sums_and_carries(name):
 
     def run(product_dtype):
         how = {"chunk": 2, "product_dtype": product_dtype}
-        return jax.jit(value_and_grads(lambda *args: recurrence.unroll(cell, *args, **how)))
+        return jax.jit(plain.value_and_grads(lambda *args: recurrence.unroll(cell, *args, **how)))
 
     wide, narrow = run(None)(*arguments), run("bfloat16")(*arguments)
     assert_close(narrow, wide, tolerance=0.1)
