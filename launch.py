@@ -76,7 +76,7 @@ def define_generate(values: flags.FlagValues) -> None:
     flags.DEFINE_integer("top_k", Decoding.top_k, text, flag_values=values)
     text = "sample in the nucleus of this mass"
     flags.DEFINE_float("top_p", Decoding.top_p, text, flag_values=values)
-    flags.DEFINE_integer("seed", 0, "of the samples", flag_values=values)
+    flags.DEFINE_integer("seed", 0, "of the samples", 0, 2**32 - 1, flag_values=values)
 
 
 def run_generate(given: flags.FlagValues) -> int:

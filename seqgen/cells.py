@@ -167,7 +167,6 @@ def rnn(activation: str = "tanh") -> Cell:
 
 
 def _activation(name: str) -> Callable[[jax.Array], jax.Array]:
-    """Raises UsageError for a name that stands for no elementwise function of one array."""
     function = getattr(jax.nn, name, None) or getattr(jnp, name, None)
     if not callable(function):
         usual = "celu elu gelu identity leaky_relu relu selu sigmoid silu sin soft_sign softplus"

@@ -68,6 +68,7 @@ def assert_one_sentence(err, sentence):
         (["evaluate", "--wrkdir=x"], "Did you mean: workdir"),
         (["evaluate", "here"], "takes flags only"),
         (["generate", "--workdir=nowhere"], "nowhere holds no run"),
+        (["generate", "--workdir=nowhere", f"--seed={2**32}"], "seed"),
         (["report", "--workdir=nowhere"], "nowhere holds no run"),
         (["verify", "--file=nowhere.txt"], "nowhere.txt does not exist"),
     ],

@@ -1,13 +1,11 @@
 """The recurrent layer is its unrollings put together, and starts from the named initial values."""
 
 import dataclasses
-from functools import partial
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import plain
 import pytest
 
 from seqgen import cells, recurrence
@@ -24,13 +22,6 @@ def made(**options):
     return layer, layer.init(jax.random.key(1), x_BTE), x_BTE
 
 
-@pytest.fixture
-def compiled_quickly():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 def walk(variables, name, x_BTE, cell="lstm", **how):
     """One unrolling with the parameters of the named layer."""
     cell = cells.named(cell)
@@ -45,92 +36,6 @@ def assert_close(actual, wanted, tolerance=1e-5):
         actual,
         wanted,
     )
-
-
-ALL = cells.names()
-STACKS = {
-    "stacked": {"num_layers": 2, "residual": True},
-    "bidirectional": {"bidirectional": True},
-    "normalized": {"normalize": True},
-}
-LENGTHS = (5, 0, 3)
-RESETS = np.zeros((B, T), bool)
-RESETS[0, 2] = RESETS[2, [0, 2]] = True
-
-
-def loop(options, variables, x_BTE, carry):
-    """The definition of a stack: row by row, layer by layer, direction by direction."""
-    return plain.stack_rows(
-        [
-            stack_of_one_row(
-                options,
-                variables["params"],
-                x_BTE[b],
-                jax.tree.map(lambda s, b=b: s[b], carry),
-                LENGTHS[b],
-                RESETS[b],
-            )
-            for b in range(B)
-        ]
-    )
-
-
-def stack_of_one_row(options, params, x_TE, carry, length, reset_T):
-    ends = []
-    for layer in range(options.num_layers):
-        walks = []
-        for reverse, state in zip((False, True), carry[layer], strict=False):
-            p = params[f"layer_{layer}_reverse" if reverse else f"layer_{layer}"]
-            walks.append(
-                plain.walk(
-                    cells.named(options.cell),
-                    p,
-                    x_TE,
-                    state,
-                    length=length,
-                    # a sequence that begins at t is left, walking back, before the step t - 1
-                    reset_T=[*reset_T[1:], False] if reverse else reset_T,
-                    reverse=reverse,
-                    normalize=partial(standardised, p) if options.normalize else lambda g: g,
-                )
-            )
-        h_TD = jnp.concatenate([h for _, h in walks], axis=-1)
-        if options.residual and h_TD.shape == x_TE.shape:
-            h_TD += jnp.where(jnp.arange(T)[:, None] < length, x_TE, 0)
-        x_TE = h_TD
-        ends.append(tuple(end for end, _ in walks))
-    return tuple(ends), x_TE
-
-
-def standardised(params, gates_G):
-    spread = jnp.sqrt(jnp.var(gates_G) + 1e-5)
-    return (gates_G - jnp.mean(gates_G)) / spread * params["scale_G"]
-
-
-@pytest.mark.parametrize(
-    ("stack", "cell", "backward"),
-    [
-        *((stack, cell, "chunked") for stack in ("stacked", "bidirectional") for cell in ALL),
-        *((stack, "gru", "autodiff") for stack in ("stacked", "bidirectional")),
-        *(("normalized", cell, "autodiff") for cell in ("rnn", "lstm", "gru")),
-    ],
-)
-def test_values_and_gradients_are_the_loops(stack, cell, backward, compiled_quickly):
-    with jax.enable_x64(True):
-        options = RecurrentOptions(cell=cell, hidden_size=D, backward=backward, **STACKS[stack])
-        layer = Recurrent(options)
-        x_BTE = jax.random.normal(jax.random.key(0), (B, T, E))
-        shapes = jax.eval_shape(layer.init, jax.random.key(1), x_BTE), layer.initial_carry(B)
-        numbers = np.random.RandomState(0)
-        variables, carry = jax.tree.map(lambda s: jnp.array(numbers.normal(size=s.shape)), shapes)
-
-        def run(variables, x_BTE, carry):
-            how = {"length_B": jnp.array(LENGTHS), "reset_BT": jnp.array(RESETS)}
-            return layer.apply(variables, x_BTE, carry, **how)
-
-        expected = plain.value_and_grads(partial(loop, options))(variables, x_BTE, carry)
-        actual = jax.jit(plain.value_and_grads(run))(variables, x_BTE, carry)
-        assert_close(actual, expected, tolerance=1e-10)
 
 
 def test_sequences_packed_into_a_row_are_apart_in_both_directions():
