@@ -77,7 +77,7 @@ def read(file: Path) -> dict[str, Any] | None:
     complete = mark.keys() >= MARK.keys() and all(fits(mark[name], MARK[name]) for name in MARK)
     if not complete or not all(fits(v, options.get(n)) for n, v in mark["decoding"].items()):
         return None
-    return mark if abs(mark["seed"]) < 2**63 and 0 <= mark["index"] < 2**31 else None
+    return mark if 0 <= mark["seed"] < 2**32 and 0 <= mark["index"] < 2**31 else None
 
 
 def fits(value: Any, kind: Any) -> bool:
