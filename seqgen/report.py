@@ -61,8 +61,10 @@ def draw_curves(records: list[dict[str, Any]], meanings: dict[str, Meaning], fil
         top.plot(*series(records, split, "loss"), label=split, **style)
     top.set_ylabel(labelled("loss", meanings))
     top.legend(frameon=False)
-    middle.semilogy(*series(records, "train", "gradient_norm"), lw=1, label="before clipping")
-    middle.semilogy(*series(records, "train", "clipped_norm"), lw=1, label="after")
+    middle.semilogy(
+        *series(records, "train", "gradient_norm"), lw=4, alpha=0.3, label="before clipping"
+    )
+    middle.semilogy(*series(records, "train", "clipped_norm"), lw=1, color="C0", label="after")
     middle.set_ylabel("gradient norm")
     middle.legend(frameon=False)
     bottom.plot(*series(records, "train", "learning_rate"), lw=1)
@@ -117,7 +119,8 @@ def config_table(config: config_dict.ConfigDict) -> str:
 
 def environment_table(workdir: Path) -> str:
     stored = run_directory.read_json(workdir / "environment.json")
-    return table(("what", "value"), list(stored.items()))
+    words = [(n, ", ".join(v) if isinstance(v, list) else v) for n, v in stored.items()]
+    return table(("what", "value"), words)
 
 
 def samples(workdir: Path) -> str:

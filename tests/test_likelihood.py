@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from seqgen.metrics import Meaning
+from seqgen.metrics import Meaning, described
 from seqgen.metrics import likelihood as metrics
 from seqgen.objectives import likelihood
 
@@ -120,6 +120,15 @@ def test_reported_numbers_follow_from_the_mean():
         "loss",
         "squared_error",
     }
+
+
+def test_a_line_for_a_person_has_units_where_there_are_any():
+    meanings = metrics.reported(
+        {"targets": {"kind": "category", "size": 2, "per": "step"}, "unit": "character"}
+    )
+    numbers = {"accuracy": 0.5, "bits_per_character": 1.0, "loss": math.log(2)}
+    line = "loss 0.6931 nats, bits_per_character 1.0000 bits, accuracy 0.5000"
+    assert described(numbers, meanings) == line
 
 
 @pytest.mark.parametrize(

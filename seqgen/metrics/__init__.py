@@ -11,5 +11,9 @@ class Meaning(NamedTuple):
 
 
 def described(metrics: dict[str, float], meanings: dict[str, Meaning]) -> str:
-    """Numbers with their units, for a line that a person reads."""
-    return ", ".join(f"{n} {v:.4f} {meanings[n].unit}".rstrip() for n, v in metrics.items())
+    """Numbers with their units, in the meanings' order, for a line that a person reads."""
+    return ", ".join(
+        f"{name} {metrics[name]:.4f} {meaning.unit}".rstrip()
+        for name, meaning in meanings.items()
+        if name in metrics
+    )

@@ -27,7 +27,7 @@ def reported(spec: dict[str, Any]) -> dict[str, Meaning]:
         "loss": Meaning("nats", larger_is_better=False),
         "perplexity": Meaning("", larger_is_better=False),
         "bits_per_character": Meaning("bits", larger_is_better=False),
-        "accuracy": Meaning("fraction", larger_is_better=True),
+        "accuracy": Meaning("", larger_is_better=True),
     }
     if spec.get("unit") != "character":
         del meanings["bits_per_character"]
