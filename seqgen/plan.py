@@ -32,17 +32,15 @@ def recurrence_schedule(
     input_size: int,
     hidden_size: int,
     num_gates: int,
-    additive: bool,
 ) -> RecurrenceSchedule:
     """The schedule of a recurrent layer over `num_steps` steps.
 
     Measured on two CPU cores. Storing a gate saves the multiplications of its products over the
-    width of the operands, so it pays for wide ones, and costs memory for all; twice as much where
-    the cell reads the two products apart. Large weights leave the cache in any case, and then
-    fewer, larger products are better. Above some 500 units XLA's product with transposed weights is
-    as good as with a copy, on several threads better.
+    width of their operands, which pays for wide ones (256 units and inputs), and costs memory and
+    the time to fill it, which is more for narrow ones (102). Large weights leave the cache in any
+    case, and then fewer, larger products are better. Above some 500 units XLA's product with
+    transposed weights is as good as with a copy, on several threads better.
     """
-    saved_width = (hidden_size + input_size) / (1 if additive else 2)
     if platform != "cpu":
         usual = 64
     elif hidden_size < 512 and 4 * 16 * batch_size * num_gates * hidden_size > CACHED_BYTES:
@@ -53,7 +51,7 @@ def recurrence_schedule(
     chunk = min(divisors, key=lambda c: abs(c - usual), default=usual)
     return RecurrenceSchedule(
         chunk=min(chunk, num_steps),
-        store_gates=saved_width >= 128,
+        store_gates=hidden_size + input_size >= 160,
         transpose_weights=platform == "cpu" and hidden_size < 512,
     )
 

@@ -137,7 +137,6 @@ def _in_chunks(cell, params, steps, carry, product_dtype, chunk):
         input_size=input_size,
         hidden_size=carry[-1].shape[-1],
         num_gates=cell.num_gates,
-        additive=cell.additive,
     )
     chunk = min(schedule.chunk if chunk is None else chunk, num_steps)
     whole, outputs = num_steps - num_steps % chunk, []
