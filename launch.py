@@ -1,7 +1,8 @@
 """Trains, evaluates, samples, verifies and reports.  python launch.py VERB --flag=value …
 
-Parses the flags, calls one function, and turns errors into exit codes: 0 done, 1 failure, 2 bad
-input, 75 stopped by a signal after saving, 130 stopped by Ctrl-C with nothing to save.
+Parses the flags, calls one function, and turns errors into exit codes: 0 done, 1 failure or an
+altered file, 2 bad input, 75 training or evaluation stopped by a signal, all saved, 130 another
+verb stopped by Ctrl-C.
 """
 
 import sys

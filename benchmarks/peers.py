@@ -261,7 +261,10 @@ def main() -> None:
             try:
                 built[case] = PEERS[sys.argv[1]](case)
                 built[case].run(1)
-            except RuntimeError as error:  # PyTorch has bfloat16 on some processors only
+            except RuntimeError as error:
+                if case.product is None:
+                    raise
+                # PyTorch has bfloat16 on some processors only
                 built[case] = Step(lambda steps: None, {"lacks": str(error)[:200]})
         if "about" in request:
             answer = built[case].about

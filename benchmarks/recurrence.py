@@ -128,8 +128,11 @@ def main() -> None:
     given = parser.parse_args()
     results: dict[str, Any] = {"machine": environment.record()}
     results["speed"] = speed(given.cells.split(","), given.rounds)
+    if given.json:
+        given.json.write_text(json.dumps(results, indent=1))
     for peer in PEERS[:3]:
-        seconds = [row["about"][peer]["compile_s"] for row in results["speed"]]
+        about = [row["about"][peer] for row in results["speed"] if peer in row["about"]]
+        seconds = [known["compile_s"] for known in about]
         print(f"compile {peer}: median {statistics.median(seconds):.2f} s")
     results["long_sequence"] = long_sequence(given.rounds)
     results["second_process"] = second_process()

@@ -1,8 +1,8 @@
 """One time step of a recurrent network: the arithmetic of the gates and nothing else.
 
 The two matrix products of a step, x_t W_x + b and h_{t-1} W_h, are linear and the same for every
-cell, so they belong to `recurrence.py`, which hoists, chunks and differentiates them for all cells
-at once. A cell is elementwise in its units, and so is its derivative.
+cell, so they belong to `chunks.py`, which hoists, chunks and differentiates them for all cells at
+once. A cell is elementwise in its units, and so is its derivative.
 """
 
 from collections.abc import Callable

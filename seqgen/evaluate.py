@@ -36,8 +36,10 @@ def evaluator(
     how the split was batched. Raises Interrupted between batches when a signal has come.
     """
     examples = partial(dataset.batch, split=split, key=None)
+    first = jax.eval_shape(examples, dataset.arrays, index=jnp.int32(0))
+    split_rows = P("batch") if len(first["weight_B"]) % mesh.size == 0 else P()
 
-    @jax.jit
+    @partial(jax.jit, out_shardings=NamedSharding(mesh, split_rows))  # as `measure` returns it
     def begin(arrays):
         batch = examples(arrays, index=jnp.int32(0))
         return objective.init(jax.random.key(0), batch)[1]
@@ -45,8 +47,6 @@ def evaluator(
     @jax.jit
     def measure(params, memory, arrays, index):
         batch = examples(arrays, index=index)
-        rows = batch["weight_B"].shape[0]
-        split_rows = P("batch") if rows % mesh.size == 0 else P()
         key_data = jax.random.key_data(jax.random.fold_in(jax.random.key(0), index))
         return jax.shard_map(
             lambda p, m, b, k: objective.measure(p, m, b, jax.random.wrap_key_data(k)),

@@ -49,14 +49,14 @@ class RecurrentOptions:
         """What is wrong with these options, one sentence each."""
         yield from not_among(
             self,
-            prefix="",
+            prefix="model.",
             recurrent_init=RECURRENT_INITS,
             backward=recurrence.BACKWARDS,
             product_dtype=PRODUCT_DTYPES,
         )
         yield from out_of_range(
             self,
-            prefix="",
+            prefix="model.",
             hidden_size="[1, inf)",
             num_layers="[1, inf)",
             chrono_max="[3, inf)",
@@ -69,11 +69,11 @@ class RecurrentOptions:
             yield str(error)
             return
         if self.chrono_max is not None and not {"forget", "update", "store"} & set(cell.gates):
-            yield f"chrono_max needs gates that keep or store, and {self.cell} has none"
+            yield f"model.chrono_max needs gates that keep or store, and {self.cell} has none"
         if self.normalize and cell.affine is not None:
-            yield f"normalize needs recurrent gates, and {self.cell} has none"
+            yield f"model.normalize needs recurrent gates, and {self.cell} has none"
         if self.parallel and cell.affine is None:
-            yield f"parallel needs a cell without a recurrent product (min_gru), not {self.cell}"
+            yield f"model.parallel needs a cell without recurrent product, not {self.cell}"
 
 
 class Recurrent(nn.Module):

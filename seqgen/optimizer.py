@@ -109,7 +109,7 @@ def learning_rate(options: Options, schedule_steps: int) -> optax.Schedule:
 
 
 def make(options: Options, schedule_steps: int) -> Optimizer:
-    """Cheap and pure: runs inside the traced step, so float options may be traced."""
+    """The chain of these options; `schedule_steps` is where the schedule ends, warm-up included."""
     clips = [optax.identity()]
     if options.clip_value is not None:
         clips.append(optax.clip(options.clip_value))

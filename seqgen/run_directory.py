@@ -18,6 +18,7 @@ from typing import Any
 from seqgen.errors import UsageError
 
 NON_FINITE = ("NaN", "Infinity", "-Infinity")  # strings in metrics.jsonl, numbers in memory
+BEGAN = time.time()  # tells this process from an earlier one of its number, as in a container
 STATUSES = ("RUNNING", "DONE", "FAILED", "PREEMPTED")
 
 
@@ -82,12 +83,9 @@ def read_json(path: str | os.PathLike) -> Any:
 
 
 def folder(workdir: str | os.PathLike, name: str) -> Path:
-    """A folder of the run, made if it is missing. Raises UsageError if it cannot be made."""
+    """A folder of the run, made if it is missing."""
     path = Path(workdir) / name
-    try:
-        path.mkdir(exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot write in {path}: {error.strerror}") from error
+    path.mkdir(exist_ok=True)
     return path
 
 
@@ -166,7 +164,7 @@ def set_status(
         raise ValueError(f"status {status!r} is none of {', '.join(STATUSES)}")
     path, now = Path(workdir) / "status.json", time.time()
     entry = read_json(path) if path.exists() else {"step": 0, "attempt": 0}
-    process = {"pid": os.getpid(), "host": socket.gethostname()}
+    process = {"pid": os.getpid(), "host": socket.gethostname(), "began": BEGAN}
     if status == "RUNNING" and not {"status": status, **process}.items() <= entry.items():
         entry |= {"attempt": entry["attempt"] + 1, "started": now}
     if step is not None:

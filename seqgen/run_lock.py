@@ -18,7 +18,7 @@ from seqgen.errors import UsageError
 from seqgen.run_directory import canonical_json
 
 HEARTBEAT_SECONDS = 5.0
-LOOK_SECONDS = 0.05  # longer than `is_held` takes for its look
+LOOK_SECONDS = 0.05  # longer than `is_held` has the lock
 
 
 @contextlib.contextmanager
@@ -76,6 +76,8 @@ def _take(descriptor: int, path: Path, kind: int) -> bool:
         time.sleep(LOOK_SECONDS)  # it may have been a process in `is_held`, which locks in passing
         if not _locked(descriptor, path, kind):
             return False
+    if kind == fcntl.LOCK_SH:  # a look is over before it listens: it must refuse nobody
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
     # Readings are compared with each other, never with a clock: those of two machines differ.
     first = _holder(path)
     for _ in range(0 if first["host"] == socket.gethostname() else 3):

@@ -109,8 +109,8 @@ def observed(
     """Evaluates: (the state with its monitor moved on, whether this is the best so far).
 
     An evaluation that is done only because the run ends there leaves the monitor as it was: when
-    the run is lengthened, it goes on as if it had never ended. Then the best is again the best of
-    the regular evaluations, whose next one is not compared with this one.
+    the run is lengthened, it goes on as if it had never ended. Then the
+    next regular evaluation is compared with the regular ones before it, not with this one.
     """
     metrics = session.validate(state.evaluated, session.arrays, interrupt)
     meter.report("valid", step, metrics)

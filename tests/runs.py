@@ -1,5 +1,6 @@
 """Small runs for the tests of training, resuming, evaluating and generating."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -67,10 +68,11 @@ def experiment(kind: str, folder: Path, times: int = 1) -> str:
 
 
 def launch(workdir: Path, *arguments: str) -> subprocess.Popen:
-    """`launch.py train` as a process of its own."""
+    """`launch.py train` as a process of its own, its compiled programs kept with the tests'."""
     command = [sys.executable, "launch.py", "train", f"--workdir={workdir}", *arguments]
+    environ = os.environ | {"XDG_CACHE_HOME": jax.config.jax_compilation_cache_dir}
     return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environ
     )
 
 

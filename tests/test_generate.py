@@ -228,6 +228,15 @@ def test_evaluation_is_exact_whatever_the_batch_size(tmp_path):
     np.testing.assert_allclose(results[0]["accuracy"], correct.mean(), rtol=1e-6)
 
 
+def test_an_evaluation_compiles_once_for_all_batches(run, best, caplog):
+    dataset = dataset_of(run)
+    assert dataset.num_batches["valid"] > 1
+    with jax.log_compiles(), Interrupt() as interrupt:
+        evaluate.checkpoint_evaluator(run, dataset, "valid")(best, interrupt)
+    messages = [record.getMessage() for record in caplog.records]
+    assert sum("Finished XLA compilation of jit(measure)" in m for m in messages) == 1
+
+
 def test_watch_evaluates_every_checkpoint_of_a_finished_run(run):
     """Also if it was killed so hard that its status says it goes on."""
     run_directory.set_status(run.workdir, "RUNNING")

@@ -174,7 +174,8 @@ def test_evaluate_scores_a_checkpoint_and_names_what_was_changed(copied, capsys)
     assert code == 0
     assert "step 48  valid: " in plain
     alone = "--config.dataset.eval_carry=False"
-    code, other, _ = launched(capsys, "evaluate", where, "--split=valid", alone)
+    asked = ("evaluate", where, "--split=valid", "--checkpoint=latest", alone)
+    code, other, _ = launched(capsys, *asked)
     assert code == 0
     assert other != plain
     code, every, _ = launched(capsys, "evaluate", where, "--split=valid", alone, "--watch")
@@ -220,7 +221,7 @@ def test_watch_follows_a_run_until_it_is_killed(tmp_path, capsys, monkeypatch):
         while not runs.saved_steps(workdir):
             assert process.poll() is None, process.stdout.read()
             time.sleep(0.02)
-        killer = threading.Thread(target=kill_after_two_evaluations)
+        killer = threading.Thread(target=kill_after_two_evaluations, daemon=True)
         killer.start()
         code, out, _ = launched(
             capsys, "evaluate", f"--workdir={workdir}", "--split=valid", "--watch"
@@ -294,13 +295,14 @@ def test_a_full_disk_ends_training_and_leaves_what_was_saved(small_disk, tmp_pat
     workdir = disk / "run"
 
     def fill_once_something_is_saved():
-        while not runs.saved_steps(workdir):
+        deadline = time.monotonic() + 60
+        while not runs.saved_steps(workdir) and time.monotonic() < deadline:
             time.sleep(0.01)
         with contextlib.suppress(OSError), open(disk / "other", "wb", buffering=0) as other:
             while True:
                 other.write(bytes(2**12))
 
-    filler = threading.Thread(target=fill_once_something_is_saved)
+    filler = threading.Thread(target=fill_once_something_is_saved, daemon=True)
     filler.start()
     code, _, err = launched(
         capsys,
@@ -322,7 +324,7 @@ def test_a_run_directory_that_cannot_be_written_is_one_sentence(trained, small_d
     runs.remount_read_only(where.parent)
     for verb in ("evaluate", "generate", "report"):
         code, _, err = launched(capsys, verb, f"--workdir={where}")
-        assert code in (1, 2)
+        assert code == 1
         assert_one_sentence(err, "Read-only file system")
 
 

@@ -176,10 +176,10 @@ def test_the_plateau_was_reached_in_the_run_that_is_resumed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "kind",
-    [pytest.param(k, marks=[] if k == "streams" else pytest.mark.slow) for k in runs.KINDS],
+    ("kind", "kills"),
+    [("streams", 1), *(pytest.param(k, 3, marks=pytest.mark.slow) for k in runs.KINDS)],
 )
-def test_killed_at_random_moments_and_resumed_is_uninterrupted(kind, tmp_path):
+def test_killed_at_random_moments_and_resumed_is_uninterrupted(kind, kills, tmp_path):
     config_flag = runs.experiment(kind, tmp_path, times=10)
     config = configs.load(config_flag.removeprefix("--config="))
     assert runs.launch(tmp_path / "whole", config_flag).wait() == 0
@@ -198,7 +198,7 @@ def test_killed_at_random_moments_and_resumed_is_uninterrupted(kind, tmp_path):
             time.sleep(0.01)
         process.kill()
         killed += process.wait() == -signal.SIGKILL
-        if process.returncode == 0 or killed == 3:
+        if process.returncode == 0 or killed == kills:
             break
     assert killed, "the run was over before it could be killed"
     assert runs.launch(tmp_path / "pieces", config_flag).wait() == 0

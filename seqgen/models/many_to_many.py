@@ -21,12 +21,16 @@ class Options(RecurrentOptions):
     def problems(self) -> Iterator[str]:
         yield from super().problems()
         yield from out_of_range(
-            self, "", embedding_size="[1, inf)", input_dropout="[0, 1)", output_dropout="[0, 1)"
+            self,
+            "model.",
+            embedding_size="[1, inf)",
+            input_dropout="[0, 1)",
+            output_dropout="[0, 1)",
         )
         if self.tie_embedding and self.embedding_size != self.hidden_size:
-            yield "tie_embedding needs embedding_size equal to hidden_size"
+            yield "model.tie_embedding needs model.embedding_size equal to model.hidden_size"
         if self.tie_embedding and self.bidirectional:
-            yield "tie_embedding needs outputs as wide as the embedding; bidirectional doubles them"
+            yield "model.tie_embedding needs outputs of the embedding's width, not bidirectional's"
 
 
 def make(options: Options, spec: dict[str, Any]) -> nn.Module:

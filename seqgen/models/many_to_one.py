@@ -19,7 +19,7 @@ class Options(RecurrentOptions):
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()
-        yield from out_of_range(self, "", embedding_size="[1, inf)", output_dropout="[0, 1)")
+        yield from out_of_range(self, "model.", embedding_size="[1, inf)", output_dropout="[0, 1)")
 
 
 def make(options: Options, spec: dict[str, Any]) -> nn.Module:
