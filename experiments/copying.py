@@ -1,7 +1,7 @@
 """The copying task (Hochreiter & Schmidhuber 1997; Arjovsky et al. 2016): recall ten digits.
 
 python launch.py train --config=experiments/copying.py          (lstm, gru)
-70 seconds on 2 CPU cores; test loss 0.013 nats at a delay of 30 (without memory: 0.416).
+70 seconds on 2 CPU cores; test loss 0.011 nats at a delay of 30 (without memory: 0.416).
 """
 
 from ml_collections import config_dict

@@ -1,7 +1,7 @@
 """MNIST read as 28 rows of 28 pixels by an LSTM.
 
 python launch.py train --config=experiments/mnist_rows.py       (needs $SEQGEN_DATA/mnist)
-90 seconds on 2 CPU cores; test accuracy 98.98 %.
+90 to 130 seconds on 2 CPU cores; test accuracy 99.10 %.
 """
 
 from ml_collections import config_dict

@@ -18,6 +18,20 @@ backend.keep_compiled(cache_home / "seqgen-tests")
 
 
 @pytest.fixture
+def compiled_quickly():
+    """For tests that compile much and compute little: a third of the time, the same results."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture
+def float64(compiled_quickly):
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture
 def small_disk(tmp_path):
     """Mounts a disk of so many bytes; skips where that is not allowed."""
     mounted = tmp_path / "disk"

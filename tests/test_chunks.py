@@ -9,15 +9,8 @@ import pytest
 from seqgen import cells, chunks, recurrence
 from seqgen.plan import RecurrenceSchedule
 
+pytestmark = pytest.mark.usefixtures("float64")
 B, T, E, D = 3, 6, 4, 5
-
-
-@pytest.fixture(autouse=True)
-def float64_compiled_quickly():
-    jax.config.update("jax_disable_most_optimizations", True)
-    with jax.enable_x64(True):
-        yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def problem(cell):
@@ -39,9 +32,9 @@ def problem(cell):
 
 
 @pytest.mark.parametrize(
-    ("store_gates", "transpose_weights"), [(False, True), (True, False)], ids=["again", "stored"]
+    ("free", "store_gates", "transpose_weights"),
+    [(True, True, False), (False, True, True), (False, False, False)],
 )
-@pytest.mark.parametrize("free", [True, False], ids=["free", "held and reset"])
 @pytest.mark.parametrize("name", cells.names())
 def test_every_schedule_is_the_plain_scan(name, free, store_gates, transpose_weights):
     cell = cells.named(name)

@@ -12,6 +12,7 @@ import pytest
 from seqgen import cells
 from seqgen.layers import Recurrent, RecurrentOptions
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 B, T, D = 3, 5, 6
 ALL = cells.names()
 STACKS = {
@@ -71,13 +72,6 @@ def stack_of_one_row(options, params, x_TE, carry, length, reset_T):
 def standardised(params, gates_G):
     spread = jnp.sqrt(jnp.var(gates_G) + 1e-5)
     return (gates_G - jnp.mean(gates_G)) / spread * params["scale_G"]
-
-
-@pytest.fixture(autouse=True)
-def compiled_quickly():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.mark.parametrize(

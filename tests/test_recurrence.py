@@ -12,6 +12,7 @@ from jax.test_util import check_grads
 from seqgen import cells, recurrence
 from seqgen.errors import UsageError
 
+pytestmark = pytest.mark.usefixtures("float64")
 B, T, E, D = 3, 5, 4, 6
 LENGTH = (5, 0, 3)
 RESET = np.zeros((B, T), bool)
@@ -25,14 +26,6 @@ MODES = {
     "reverse": {"reverse": True},
     "everything": {"length_B": LENGTH, "hold": "random", "reset": RESET, "reverse": True},
 }
-
-
-@pytest.fixture(autouse=True)
-def float64_compiled_quickly():
-    jax.config.update("jax_disable_most_optimizations", True)  # a third of the time, same results
-    with jax.enable_x64(True):
-        yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def problem(cell, steps=T, seed=0):
