@@ -110,7 +110,9 @@ def _check_elementwise(cell: Cell) -> None:
                     )
 
 
-def activate(gates: jax.Array, squash: str) -> list[jax.Array]:
+def activate(
+    gates: jax.Array, squash: str, tanh: Callable[[jax.Array], jax.Array] = jnp.tanh
+) -> list[jax.Array]:
     """The gates' activations by one tanh over all of them, as sigmoid(x) = (tanh(x / 2) + 1) / 2.
 
     XLA vectorises one tanh of a whole array; several of its slices it does element by element, at
@@ -119,6 +121,7 @@ def activate(gates: jax.Array, squash: str) -> list[jax.Array]:
     Args:
       gates: pre-activations [..., G].
       squash: a letter for each gate: s(igmoid) or t(anh).
+      tanh: how it is computed.
 
     Returns:
       An array [..., D] for each gate.
@@ -127,7 +130,7 @@ def activate(gates: jax.Array, squash: str) -> list[jax.Array]:
     is_sigmoid = np.repeat([letter == "s" for letter in squash], units)
     is_sigmoid = is_sigmoid.reshape((1,) * (gates.ndim - 1) + is_sigmoid.shape)
     scale = np.where(is_sigmoid, 0.5, 1.0).astype(gates.dtype)
-    activations = scale * jnp.tanh(scale * gates) + (1 - scale)
+    activations = scale * tanh(scale * gates) + (1 - scale)
     return jnp.split(activations, len(squash), axis=-1)
 
 
@@ -229,8 +232,11 @@ def gru() -> Cell:
     """
 
     def activations(x_gates, h_gates):
-        x_candidate, h_candidate = (jnp.split(g, 3, axis=-1)[2] for g in (x_gates, h_gates))
-        reset, update, _ = activate(x_gates + h_gates, "sss")
+        ends = (2 * (x_gates.shape[-1] // 3),)
+        x_gates, x_candidate = jnp.split(x_gates, ends, axis=-1)
+        h_gates, h_candidate = jnp.split(h_gates, ends, axis=-1)
+        # apart, or XLA may fuse this tanh too into the slices that the candidate reads
+        reset, update = activate(x_gates + h_gates, "ss", _tanh_apart)
         candidate = _tanh_apart(x_candidate + reset * h_candidate)
         return reset, update, candidate, h_candidate
 
