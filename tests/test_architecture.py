@@ -13,6 +13,7 @@ ORDER = (
     "chunks",
     "recurrence",
     "layers",
+    "pooling",
     "models",
     "metrics",
     "decoding",

@@ -95,6 +95,65 @@ def test_many_to_one_reads_the_last_real_step_in_both_directions():
         np.testing.assert_allclose(together[row], alone[0], atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["token", "real"])
+@pytest.mark.parametrize("recurrent", [True, False])
+@pytest.mark.parametrize("pooling", ["mean", "max", "attention"])
+def test_a_pooled_row_is_what_it_is_alone(pooling, recurrent, kind):
+    options = {"pooling": pooling, "recurrent": recurrent, "bidirectional": True}
+    model, variables = built(many_to_one, kind, embedding_size=6, **options)
+    inputs, padding = inputs_of(kind), inputs_of(kind, key=9)
+    longer = jnp.concatenate([inputs, padding], axis=1)
+    _, together = model.apply(variables, longer, None, jnp.array([7, 3, 5]))
+    for row, length in enumerate((7, 3, 5)):
+        _, alone = model.apply(variables, inputs[row : row + 1, :length])
+        np.testing.assert_allclose(together[row], alone[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("recurrent", [True, False])
+@pytest.mark.parametrize("pooling", ["mean", "max", "attention"])
+def test_an_empty_row_is_a_number_and_leaves_the_gradient_finite(pooling, recurrent):
+    model, variables = built(many_to_one, "real", pooling=pooling, recurrent=recurrent)
+
+    def total(variables):
+        return jnp.sum(model.apply(variables, inputs_of("real"), None, jnp.array([7, 0, 5]))[1])
+
+    value, grads = jax.value_and_grad(total)(variables)
+    assert np.isfinite(value)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(grads))
+    # nothing but the output's bias speaks of a row without steps
+    _, outputs = model.apply(variables, inputs_of("real"), None, jnp.zeros(B, int))
+    np.testing.assert_array_equal(outputs, np.zeros_like(outputs))
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max", "attention"])
+def test_a_bag_does_not_see_the_order_and_a_recurrent_stack_does(pooling):
+    inputs = inputs_of("real")
+    for recurrent in (False, True):
+        model, variables = built(many_to_one, "real", pooling=pooling, recurrent=recurrent)
+        _, outputs = model.apply(variables, inputs)
+        _, shuffled = model.apply(variables, inputs[:, np.array([3, 0, 6, 2, 5, 1, 4])])
+        assert np.allclose(outputs, shuffled, atol=1e-6) == (not recurrent)
+
+
+def test_a_bag_has_no_last_state():
+    (problem,) = many_to_one.Options(recurrent=False).problems()
+    assert "pooling=last needs a last state" in problem
+    (problem,) = many_to_one.Options(pooling="attnetion").problems()
+    assert "did you mean 'attention'" in problem
+
+
+def test_step_dropout_zeroes_whole_steps():
+    options = {"step_dropout": 0.5, "recurrent": False, "pooling": "max"}
+    model, variables = built(many_to_one, "real", **options)
+    ones, kept = jnp.ones((1, 1, E)), set()
+    for key in range(20):  # the only step is there for all features, or for none
+        rngs = {"dropout": jax.random.key(key)}
+        _, outputs = model.apply(variables, ones, train=True, rngs=rngs)
+        kept.add(tuple(np.asarray(outputs[0]).round(5)))
+    kernel_DV = variables["params"]["output"]["kernel"]
+    assert kept == {(0.0,) * V, tuple(np.asarray(2 * kernel_DV.sum(axis=0)).round(5))}
+
+
 def test_tied_embedding_is_one_matrix():
     options = {"embedding_size": 6, "tie_embedding": True}
     _, variables = built(many_to_many, "token", **options)
@@ -126,6 +185,8 @@ def test_a_walk_back_from_the_next_tokens_is_refused(facts):
     [
         ("input_dropout", many_to_many),
         ("output_dropout", many_to_many),
+        ("input_dropout", many_to_one),
+        ("step_dropout", many_to_one),
         ("output_dropout", many_to_one),
     ],
 )

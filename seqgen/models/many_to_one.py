@@ -1,4 +1,4 @@
-"""Many to one: one output for a whole sequence, read from the last hidden state."""
+"""Many to one: one output for a whole sequence, read from the top layer of a recurrent stack."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -8,18 +8,33 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from seqgen.errors import UsageError, out_of_range
+from seqgen import pooling
+from seqgen.errors import UsageError, not_among, out_of_range
 from seqgen.layers import Recurrent, RecurrentOptions, Tokens, dropout
 
 
 @dataclasses.dataclass(frozen=True)
 class Options(RecurrentOptions):
     embedding_size: int | None = None  # of token inputs; None feeds them one-hot
+    recurrent: bool = True  # False: pool the inputs themselves, without their order
+    pooling: str = "last"  # what the output reads: the last state, or mean, max, attention of all
+    input_dropout: float | None = None  # share of input features zeroed, one mask for all steps
+    step_dropout: float | None = None  # share of steps whose whole input is zeroed: word dropout
     output_dropout: float | None = None  # share of units zeroed before the output layer
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()
-        yield from out_of_range(self, "model.", embedding_size="[1, inf)", output_dropout="[0, 1)")
+        yield from out_of_range(
+            self,
+            "model.",
+            embedding_size="[1, inf)",
+            input_dropout="[0, 1)",
+            step_dropout="[0, 1)",
+            output_dropout="[0, 1)",
+        )
+        yield from not_among(self, "model.", pooling=("last", *pooling.NAMES))
+        if not self.recurrent and self.pooling == "last":
+            yield "model.pooling=last needs a last state, which model.recurrent=False does not have"
 
 
 def make(options: Options, spec: dict[str, Any]) -> nn.Module:
@@ -35,9 +50,11 @@ def make(options: Options, spec: dict[str, Any]) -> nn.Module:
 
 
 class ManyToOne(nn.Module):
-    """y = W_hy h_T + b_y, h_T the top layer's state after each row's last real step.
+    """y = W_hy h + b_y, h being a summary of the top layer's states at each row's real steps.
 
-    A bidirectional stack reads the last state of either direction.
+    The summary is the state after the last real step, of either direction where there are two, or a
+    pooling of all. Without recurrence it pools the inputs: a bag, the control that shows what the
+    order of the steps is worth.
     """
 
     options: Options
@@ -56,13 +73,24 @@ class ManyToOne(nn.Module):
     ) -> tuple[Any, jax.Array]:
         """inputs: tokens [B, T] or features [B, T, E]. Returns (last carry, outputs [B, C])."""
         o = self.options
+        h_BTD = inputs
         if self.input_kind == "token":
-            inputs = Tokens(self.input_size, o.embedding_size, name="tokens")(inputs)
-        carry, _ = Recurrent(o, name="recurrent")(inputs, carry, length_B=length_B, train=train)
-        h_BD = jnp.concatenate([direction[-1] for direction in carry[-1]], axis=-1)
+            h_BTD = Tokens(self.input_size, o.embedding_size, name="tokens")(inputs)
+        for rate, shared_axis in ((o.input_dropout, 1), (o.step_dropout, 2)):
+            if train and rate is not None:
+                h_BTD = dropout(h_BTD, rate, self.make_rng("dropout"), shared_axes=(shared_axis,))
+        if o.recurrent:
+            stack = Recurrent(o, name="recurrent")
+            carry, h_BTD = stack(h_BTD, carry, length_B=length_B, train=train)
+        if o.pooling == "last":
+            h_BD = jnp.concatenate([direction[-1] for direction in carry[-1]], axis=-1)
+        else:
+            h_BD = pooling.Pooling(o.pooling, name="pooling")(h_BTD, length_B)
         if train and o.output_dropout is not None:
             h_BD = dropout(h_BD, o.output_dropout, self.make_rng("dropout"))
         return carry, nn.Dense(self.output_size, param_dtype=float, name="output")(h_BD)
 
     def initial_carry(self, batch_size: int) -> Any:
+        if not self.options.recurrent:
+            return ()
         return Recurrent(self.options, parent=None).initial_carry(batch_size)
