@@ -71,13 +71,16 @@ def evaluator(
 
 
 def means(pieces: list[dict[str, tuple[Any, Any]]]) -> dict[str, float]:
-    """name -> sum of values / sum of weights, each summed exactly over all rows of all batches."""
+    """name -> sum of values / sum of weights, each summed exactly over all rows of all batches.
+
+    A mean of nothing is NaN.
+    """
     result = {}
     for name in pieces[0]:
         values, weights = (
             math.fsum(float(x) for piece in pieces for x in piece[name][k]) for k in (0, 1)
         )
-        result[name] = values / weights
+        result[name] = values / weights if weights else math.nan
     return result
 
 

@@ -13,6 +13,7 @@ from seqgen.checkpoint import Checkpoints
 from seqgen.evaluate import checkpoint_evaluator, line
 from seqgen.interrupt import Interrupt, Interrupted
 from seqgen.meter import Meter
+from seqgen.metrics import target_unit
 from seqgen.progress import Progress
 from seqgen.session import Session, State, prepare, rows_together
 
@@ -59,7 +60,7 @@ def loop(
     state, due, resumed = begin_or_resume(session, checkpoints, progress)
     step, since_best = resumed or 0, int(state.monitor.since_best)
     with run_directory.MetricsLog(session.workdir, step, evaluated=not due) as log:
-        unit = session.dataset.spec.get("unit")
+        unit = target_unit(session.dataset.spec)
         meter = Meter(options, unit, session.reports, log, progress)
         try:
             while True:

@@ -135,6 +135,7 @@ def test_a_line_for_a_person_has_units_where_there_are_any():
     ("kind", "per", "unit", "loss_unit"),
     [
         ("category", "sequence", None, "nats"),
+        ("category", "sequence", "character", "nats"),  # a class is no character
         ("category", "step", "character", "nats"),
         ("category", "step", "word", "nats"),
         ("real", "sequence", None, ""),  # a squared error is no likelihood
@@ -146,4 +147,5 @@ def test_what_is_reported_is_known_before_with_unit_and_direction(kind, per, uni
     means = dict.fromkeys(measured(o, batch(targets=jnp.ones(shape, int))), 0.5)
     assert set(o.finalize(means)) == set(o.reports)
     assert o.reports["loss"] == Meaning(loss_unit, larger_is_better=False)
-    assert all(m.larger_is_better == (n == "accuracy") for n, m in o.reports.items())
+    upward = {name for name, meaning in o.reports.items() if meaning.larger_is_better}
+    assert upward == set(o.reports) & {"accuracy", "macro_f1"}

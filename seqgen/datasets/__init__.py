@@ -18,8 +18,9 @@ class Dataset(NamedTuple):
         {"dataset": name, "length": T at most, "streamed": bool,
         "inputs": {"kind": "token" | "real", "size": V or E},
         "targets": {"kind": "category" | "real", "size": C or F, "per": "step" | "sequence"}},
-        and where they exist "vocabulary", "classes" (names), "unit" ("character" | "word") and
-        "start" (what generation begins with when nothing is given).
+        and where they exist "vocabulary", "classes" (names), "unit" of a text's tokens
+        ("character" | "word" | "subword") and "start" (what generation begins with when nothing is
+        given).
     fingerprint: sha256 of the data, or of a generator's version and options.
     arrays: what lives on the device; handed to `batch`, so that no program holds it as a constant.
     num_batches: batches of one evaluation pass over each split. Not every dataset has a test split.

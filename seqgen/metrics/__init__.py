@@ -1,6 +1,6 @@
 """Statistics of sequences and samples: pure functions of arrays, no input or output."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Meaning(NamedTuple):
@@ -8,6 +8,11 @@ class Meaning(NamedTuple):
 
     unit: str  # empty for a number without one
     larger_is_better: bool
+
+
+def target_unit(spec: dict[str, Any]) -> str | None:
+    """What one target of a text is, such as a character; None where targets are not its tokens."""
+    return spec.get("unit") if spec["targets"]["per"] == "step" else None
 
 
 def described(metrics: dict[str, float], meanings: dict[str, Meaning]) -> str:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from seqgen.metrics import Meaning
+from seqgen.metrics import Meaning, target_unit
 
 LN2 = math.log(2.0)
 
@@ -28,9 +28,12 @@ def reported(spec: dict[str, Any]) -> dict[str, Meaning]:
         "perplexity": Meaning("", larger_is_better=False),
         "bits_per_character": Meaning("bits", larger_is_better=False),
         "accuracy": Meaning("", larger_is_better=True),
+        "macro_f1": Meaning("", larger_is_better=True),
     }
-    if spec.get("unit") != "character":
+    if target_unit(spec) != "character":
         del meanings["bits_per_character"]
+    if spec["targets"]["per"] != "sequence":
+        del meanings["macro_f1"]
     return meanings
 
 

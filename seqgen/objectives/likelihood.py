@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from seqgen import decoding
+from seqgen.metrics import classification, target_unit
 from seqgen.metrics import likelihood as metrics
 from seqgen.objectives import Batch, Clock, Measured, Memory, Objective, Params, Player
 
@@ -56,13 +57,20 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
 
     def measure(params: Params, memory: Memory, batch: Batch, key: jax.Array):
         output, memory = outputs(params["model"], memory, batch, key, train=False)
-        return _measure(spec, output, batch), memory
+        measured = _measure(spec, output, batch)
+        if spec["targets"]["kind"] == "category" and spec["targets"]["per"] == "sequence":
+            # not in the loss: a training step divides all sums by the weight of the loss
+            measured |= classification.f1(output, batch["targets"], batch["weight_B"])
+        return measured, memory
+
+    def finalize(means: dict[str, float]) -> dict[str, float]:
+        return metrics.finalize(classification.finalize(means), target_unit(spec))
 
     return Objective(
         players=(Player("model", 1, loss),),
         init=init,
         measure=measure,
-        finalize=partial(metrics.finalize, unit=spec.get("unit")),
+        finalize=finalize,
         reports=metrics.reported(spec),
         # where the targets are the next tokens, the model's outputs can be its inputs
         generate=partial(_generate, model) if "start" in spec else None,
