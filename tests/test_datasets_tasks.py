@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from seqgen.datasets import adding, copying, parity, temporal_order
+from seqgen.datasets import adding, copying, parity, temporal_order, word_order
 
 
 def sample(dataset, split="valid"):
@@ -91,3 +91,64 @@ def test_parity_of_one_length_has_no_lengths():
     batch = sample(parity.make(parity.Options(50, length=12, min_length=None, test_size=50)))
     assert "length_B" not in batch
     assert (batch["inputs"].sum(axis=1) % 2 == batch["targets"]).all()
+
+
+def chaser(words):
+    """Who chases, by plain reading; None for what is no sentence."""
+    nouns = [word for word in words if word in ("fox", "hen")]
+    verb = "is chased by" if "is" in words else "chases"
+    before, _, after = (part.split() for part in " ".join(words).partition(verb))
+    right = (
+        before[0] == "the"
+        and before[-1] == nouns[0]
+        and after[0] == "the"
+        and after.count(nouns[1]) == 1
+        and set(before[1:-1] + after[1 : after.index(nouns[1])]) <= set(word_order.ADJECTIVES)
+        and set(after[after.index(nouns[1]) + 1 :]) <= set(word_order.ADVERBS)
+    )
+    return nouns["is" in words] if right else None
+
+
+def test_word_order_is_english_that_says_who_chases():
+    options = word_order.Options(2000, most_words=3, test_size=2000)
+    dataset = word_order.make(options)
+    batch, vocabulary = sample(dataset), np.array(dataset.spec["vocabulary"])
+    lengths, seen = set(), set()
+    for tokens, target, length in zip(
+        batch["inputs"], batch["targets"], batch["length_B"], strict=True
+    ):
+        words = vocabulary[tokens[:length]].tolist()
+        assert chaser(words) == dataset.spec["classes"][target]
+        swapped = [{"fox": "hen", "hen": "fox"}.get(word, word) for word in words]
+        assert chaser(swapped) == dataset.spec["classes"][1 - target]  # the same bag, otherwise
+        assert not tokens[length:].any()
+        lengths.add(int(length))
+        seen |= set(words)
+    assert lengths == set(range(5, 17))
+    assert seen == set(vocabulary)
+
+
+def test_word_order_has_the_same_bags_in_both_classes():
+    batch = sample(word_order.make(word_order.Options(20_000, most_words=1, test_size=20_000)))
+    bags = [{}, {}]
+    for tokens, target, length in zip(
+        batch["inputs"].tolist(), batch["targets"].tolist(), batch["length_B"].tolist(), strict=True
+    ):
+        bag = tuple(sorted(tokens[:length]))
+        bags[target][bag] = bags[target].get(bag, 0) + 1
+    frequent = {bag for counts in bags for bag, count in counts.items() if count >= 30}
+    assert len(frequent) > 20
+    for bag in frequent:
+        one, other = (counts.get(bag, 0) for counts in bags)
+        assert abs(one - other) < 5 * np.sqrt(one + other)
+
+
+def test_word_order_without_adjectives_is_the_bare_sentence():
+    dataset = word_order.make(word_order.Options(50, most_words=0, test_size=50))
+    batch, vocabulary = sample(dataset), dataset.spec["vocabulary"]
+    texts = {
+        " ".join(vocabulary[t] for t in tokens[:n])
+        for tokens, n in zip(batch["inputs"].tolist(), batch["length_B"].tolist(), strict=True)
+    }
+    pairs = [("fox", "hen"), ("hen", "fox")]
+    assert texts == {f"the {a} {v} the {b}" for a, b in pairs for v in ("chases", "is chased by")}
