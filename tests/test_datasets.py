@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 from idx import write_mnist
 
-from seqgen.datasets import adding, copying, digits, mnist, parity, sampling, temporal_order, text
+from seqgen.datasets import (
+    adding,
+    copying,
+    digits,
+    mnist,
+    parity,
+    sampling,
+    sentiment,
+    temporal_order,
+    text,
+    word_order,
+)
 from seqgen.errors import UsageError
 
 MAKE = {
@@ -22,8 +33,19 @@ MAKE = {
     "temporal_order": lambda folder: temporal_order.make(
         temporal_order.Options(batch_size=8, length=30, min_length=10, test_size=20)
     ),
+    "sentiment": lambda folder: sentiment.make(
+        sentiment.Options(batch_size=8, path=write_table(folder, 60))
+    ),
     "text": lambda folder: text.make(text.Options(batch_size=8, length=16)),
+    "word_order": lambda folder: word_order.make(word_order.Options(batch_size=8, test_size=20)),
 }
+
+
+def write_table(folder, count):
+    """Rows that all differ, of lengths from 1 to 5."""
+    rows = (f"{'very ' * (i % 5)}{chr(0x61 + i % 26)}{i}\t{i % 3}" for i in range(count))
+    (folder / "table.tsv").write_text("\n".join(["text\tlabel", *rows]) + "\n")
+    return str(folder / "table.tsv")
 
 
 @pytest.fixture(scope="module", params=MAKE)
@@ -123,6 +145,12 @@ def test_64_bits_change_nothing(dataset, draw):
         (temporal_order, {"min_length": 9}, "from 10 to dataset.length=100, not 9"),
         (digits, {"order": "pixel"}, "did you mean 'pixels'"),
         (mnist, {"order": "cols"}, "have: permuted, pixels, rows"),
+        (sentiment, {"labels": "coarse"}, "have: binary, fine"),
+        (sentiment, {"unit": "subword"}, "needs a number as dataset.vocabulary_size"),
+        (sentiment, {"unit": "subword", "vocabulary_size": 99}, "must be at least 257, not 99"),
+        (sentiment, {"shares": (0.9, 0.2, 0.0)}, "add up to 1"),
+        (sentiment, {"shares": (0.5, 0.0, 0.5)}, "leave texts for train and valid"),
+        (word_order, {"most_words": -1}, "dataset.most_words must be at least 0"),
         (text, {"unit": "char"}, "have: character, word"),
         (text, {"shares": (0.9, 0.2, 0.0)}, "add up to 1"),
         (text, {"shares": (1.0, 0.0, 0.0)}, "leave text for train and valid"),
