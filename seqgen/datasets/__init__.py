@@ -17,7 +17,8 @@ class Dataset(NamedTuple):
     spec: JSON, enough to build a model and to encode and decode without the data:
         {"dataset": name, "length": T at most, "streamed": bool,
         "inputs": {"kind": "token" | "real", "size": V or E},
-        "targets": {"kind": "category" | "real", "size": C or F, "per": "step" | "sequence"}},
+        "targets": {"kind": "category" | "real" | "binary", "size": C or F,
+        "per": "step" | "sequence"}}, binary ones being F answers of yes or no for each step,
         and where they exist "vocabulary", "classes" (names), "unit" ("character" | "word") and
         "start" (what generation begins with when nothing is given).
     fingerprint: sha256 of the data, or of a generator's version and options.
@@ -31,7 +32,7 @@ class Dataset(NamedTuple):
 
     A batch has:
         "inputs": int32 tokens [B, T] or float32 features [B, T, E]
-        "targets": int32 [B] or [B, T], or float32 [B, F]
+        "targets": int32 [B] or [B, T], or float32 [B, F] or, 0 and 1, [B, T, F]
         "index_B": int32 number of the example in its split
         "weight_B": float32, 0 for rows that only fill up the last batch, else 1
         "length_B": int32 real steps of each row, where lengths differ; past them tokens are 0
