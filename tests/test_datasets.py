@@ -7,8 +7,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from idx import write_mnist
+from piano_rolls import write_music
 
-from seqgen.datasets import adding, copying, digits, mnist, parity, sampling, temporal_order, text
+from seqgen.datasets import (
+    adding,
+    copying,
+    digits,
+    mnist,
+    music,
+    parity,
+    sampling,
+    temporal_order,
+    text,
+)
 from seqgen.errors import UsageError
 
 MAKE = {
@@ -17,6 +28,9 @@ MAKE = {
     "digits": lambda folder: digits.make(digits.Options(batch_size=100)),
     "mnist": lambda folder: mnist.make(
         mnist.Options(batch_size=8, valid_size=9, path=write_mnist(folder, 30, 20))
+    ),
+    "music": lambda folder: music.make(
+        music.Options(batch_size=3, length=8, transpose=2, path=write_music(folder))
     ),
     "parity": lambda folder: parity.make(parity.Options(batch_size=8, length=12, test_size=20)),
     "temporal_order": lambda folder: temporal_order.make(
@@ -123,6 +137,8 @@ def test_64_bits_change_nothing(dataset, draw):
         (temporal_order, {"min_length": 9}, "from 10 to dataset.length=100, not 9"),
         (digits, {"order": "pixel"}, "did you mean 'pixels'"),
         (mnist, {"order": "cols"}, "have: permuted, pixels, rows"),
+        (music, {"collection": "bach"}, "have: jsb, musedata, nottingham, piano"),
+        (music, {"transpose": 0}, "dataset.transpose must be in .1, 87., not 0"),
         (text, {"unit": "char"}, "have: character, word"),
         (text, {"shares": (0.9, 0.2, 0.0)}, "add up to 1"),
         (text, {"shares": (1.0, 0.0, 0.0)}, "leave text for train and valid"),
