@@ -7,12 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from idx import write_mnist
+from piano_rolls import write_music
 
 from seqgen.datasets import (
     adding,
     copying,
     digits,
     mnist,
+    music,
     parity,
     sampling,
     sentiment,
@@ -28,6 +30,9 @@ MAKE = {
     "digits": lambda folder: digits.make(digits.Options(batch_size=100)),
     "mnist": lambda folder: mnist.make(
         mnist.Options(batch_size=8, valid_size=9, path=write_mnist(folder, 30, 20))
+    ),
+    "music": lambda folder: music.make(
+        music.Options(batch_size=3, length=8, transpose=2, path=write_music(folder))
     ),
     "parity": lambda folder: parity.make(parity.Options(batch_size=8, length=12, test_size=20)),
     "temporal_order": lambda folder: temporal_order.make(
@@ -151,6 +156,8 @@ def test_64_bits_change_nothing(dataset, draw):
         (sentiment, {"shares": (0.9, 0.2, 0.0)}, "add up to 1"),
         (sentiment, {"shares": (0.5, 0.0, 0.5)}, "leave texts for train and valid"),
         (word_order, {"most_words": -1}, "dataset.most_words must be at least 0"),
+        (music, {"collection": "bach"}, "have: jsb, musedata, nottingham, piano"),
+        (music, {"transpose": 0}, "dataset.transpose must be in .1, 87., not 0"),
         (text, {"unit": "char"}, "have: character, word"),
         (text, {"shares": (0.9, 0.2, 0.0)}, "add up to 1"),
         (text, {"shares": (1.0, 0.0, 0.0)}, "leave text for train and valid"),

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from seqgen.metrics import Meaning, described
 from seqgen.metrics import likelihood as metrics
@@ -99,6 +99,64 @@ def test_squared_error_is_a_gaussian_likelihood_up_to_a_constant():
     np.testing.assert_allclose(values_B, -density - V * 0.5 * math.log(math.pi), rtol=1e-4)
 
 
+def yes_or_no(**changes):
+    targets = jax.random.bernoulli(jax.random.key(5), 0.3, (B, T, V)).astype(float)
+    return batch(targets=targets) | changes
+
+
+def test_yes_or_no_targets_are_independent_bernoullis(float64):
+    lengths, mask = [4, 2, 3], np.array([[1.0, 0, 1, 1], [1, 1, 1, 1], [0, 1, 1, 1]])
+    examples = yes_or_no(
+        length_B=jnp.array(lengths), mask_BT=jnp.array(mask), weight_B=jnp.array([1.0, 1.0, 0.0])
+    )
+    values_B, weights_B = measured(objective("binary"), examples)["loss"]
+    p_BTF = special.expit(np.asarray(examples["inputs"]))
+    nats_BTF = -stats.bernoulli(p_BTF).logpmf(np.asarray(examples["targets"], int))
+    counted = (np.arange(T) < np.array(lengths)[:, None]) * mask * [[1], [1], [0]]
+    np.testing.assert_allclose(values_B, (nats_BTF.sum(-1) * counted).sum(-1), rtol=1e-12)
+    np.testing.assert_array_equal(weights_B, [3, 2, 0])
+
+
+def test_extreme_logits_have_a_finite_likelihood_and_gradient():
+    logits = jnp.array([-jnp.inf, -1e30, -80.0, 0.0, 80.0, 1e30, jnp.inf])
+    no, yes = (metrics.bernoulli(logits[:, None], jnp.full((7, 1), y)) for y in (0.0, 1.0))
+    certain = [0, 0, math.exp(-80), math.log(2), 80, 1e30, math.inf]
+    np.testing.assert_allclose(no, certain, rtol=1e-6)
+    np.testing.assert_array_equal(yes, no[::-1])  # none is lost to the difference of large numbers
+    total = lambda z, y: metrics.bernoulli(z[:, None], jnp.full((5, 1), y)).sum()  # noqa: E731
+    for y in (0.0, 1.0):
+        d_logits = jax.grad(total)(logits[1:-1], y)
+        np.testing.assert_allclose(d_logits, special.expit(logits[1:-1]) - y, atol=1e-30)
+
+
+def test_padding_of_yes_or_no_targets_may_hold_anything():
+    examples = yes_or_no(length_B=jnp.array([4, 2, 1]))
+    spoilt = examples["inputs"].at[1, 2:].set(jnp.inf).at[2, 1:].set(jnp.nan)
+    longer = jnp.concatenate([spoilt, jnp.full_like(spoilt, jnp.nan)], axis=1)
+    targets = jnp.concatenate([examples["targets"], jnp.ones((B, T, V))], axis=1)
+    clean = measured(objective("binary"), examples)
+    bad = measured(objective("binary"), examples | {"inputs": longer, "targets": targets})
+    for name in ("loss", "frame_accuracy"):
+        np.testing.assert_allclose(clean[name], bad[name], rtol=1e-6)
+
+
+def test_the_frame_accuracy_counts_no_true_negatives():
+    logits = jnp.array([[[1.0, 1, -1, -1, -1], [1, -1, -1, -1, -1]]])
+    targets = jnp.array([[[1.0, 0, 1, 0, 0], [1, 0, 0, 0, 0]]])
+    examples = {"inputs": logits, "targets": targets, "weight_B": jnp.ones(1)}
+    value_B, weight_B = measured(objective("binary"), examples)["frame_accuracy"]
+    assert (value_B, weight_B) == (2, 4)  # 2 true positives, 1 false one, 1 false negative
+
+
+def test_a_mean_over_another_weight_is_no_number_of_the_training_step():
+    o, examples = objective("binary"), yes_or_no()
+    params, memory = o.init(jax.random.key(1), examples)
+    clock = (jnp.int32(0), jax.random.key(3))
+    _, (weight, _, sums) = o.players[0].loss(params["model"], params, memory, examples, clock)
+    assert set(sums) == {"loss"}
+    assert weight == B * T
+
+
 def test_the_training_loss_is_the_sum_that_is_measured():
     o, examples = objective(), batch(length_B=jnp.array([4, 2, 3]))
     params, memory = o.init(jax.random.key(1), examples)
@@ -138,14 +196,16 @@ def test_a_line_for_a_person_has_units_where_there_are_any():
         ("category", "sequence", "character", "nats"),  # a class is no character
         ("category", "step", "character", "nats"),
         ("category", "step", "word", "nats"),
+        ("binary", "step", None, "nats per frame"),
         ("real", "sequence", None, ""),  # a squared error is no likelihood
     ],
 )
 def test_what_is_reported_is_known_before_with_unit_and_direction(kind, per, unit, loss_unit):
     o = objective(kind, per, unit=unit)
-    shape = (B, T) if per == "step" else (B, V) if kind == "real" else (B,)
+    shape = (B, T) if per == "step" else (B,)
+    shape += () if kind == "category" else (V,)
     means = dict.fromkeys(measured(o, batch(targets=jnp.ones(shape, int))), 0.5)
     assert set(o.finalize(means)) == set(o.reports)
     assert o.reports["loss"] == Meaning(loss_unit, larger_is_better=False)
     upward = {name for name, meaning in o.reports.items() if meaning.larger_is_better}
-    assert upward == set(o.reports) & {"accuracy", "macro_f1"}
+    assert upward == set(o.reports) & {"accuracy", "frame_accuracy", "macro_f1"}

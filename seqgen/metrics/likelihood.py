@@ -1,4 +1,4 @@
-"""How likely a model finds what happened: nats, perplexity, bits per character, accuracy.
+"""How likely a model finds what happened: nats, perplexity, bits per character, accuracies.
 
 The objective `likelihood` measures with the first half, and turns the means over a split into
 reported numbers with `finalize`.
@@ -23,6 +23,11 @@ def reported(spec: dict[str, Any]) -> dict[str, Meaning]:
     """
     if spec["targets"]["kind"] == "real":
         return dict.fromkeys(("loss", "squared_error"), Meaning("", larger_is_better=False))
+    if spec["targets"]["kind"] == "binary":
+        return {
+            "loss": Meaning("nats per frame", larger_is_better=False),
+            "frame_accuracy": Meaning("", larger_is_better=True),
+        }
     meanings = {
         "loss": Meaning("nats", larger_is_better=False),
         "perplexity": Meaning("", larger_is_better=False),
@@ -41,6 +46,27 @@ def categorical(logits_XV: jax.Array, target_X: jax.Array) -> tuple[jax.Array, j
     """(-log p(target) in nats, whether the target is the likeliest class), both [...]."""
     nats_X = optax.softmax_cross_entropy_with_integer_labels(logits_XV, target_X)
     return nats_X, (jnp.argmax(logits_XV, axis=-1) == target_X).astype(nats_X.dtype)
+
+
+def bernoulli(logits_XF: jax.Array, target_XF: jax.Array) -> jax.Array:
+    """-log p of all F independent yes-or-no targets together, in nats, [...].
+
+    -log sigmoid(z) = softplus(-z), and p(no) = sigmoid(-z): one softplus of the logit that speaks
+    against the target, which neither overflows nor cancels.
+    """
+    against_XF = jnp.where(target_XF > 0.5, -logits_XF, logits_XF)
+    return jnp.sum(jax.nn.softplus(against_XF), axis=-1)
+
+
+def hits_and_all(logits_XF: jax.Array, target_XF: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """(TP, TP + FP + FN) of yes-or-no targets, both [...].
+
+    Their sums over a split divide to the accuracy of Bay, Ehmann & Downie 2009, which the many true
+    negatives of music do not flatter.
+    """
+    found_XF, true_XF = logits_XF > 0, target_XF > 0.5
+    count = lambda x_XF: jnp.sum(x_XF, axis=-1).astype(logits_XF.dtype)  # noqa: E731
+    return count(found_XF & true_XF), count(found_XF | true_XF)
 
 
 def squared_error(output_BF: jax.Array, target_BF: jax.Array) -> jax.Array:

@@ -1,8 +1,8 @@
 """Maximum likelihood: -log p(targets | inputs), one player.
 
-Categorical targets for each sequence or each step, or real targets with squared error. Streamed
-rows hand their recurrent carry on to the next batch without gradient: truncated backpropagation
-through time (Williams & Peng 1990).
+Categorical targets for each sequence or each step, many yes-or-no targets for each step, or real
+targets with squared error. Streamed rows hand their recurrent carry on to the next batch without
+gradient: truncated backpropagation through time (Williams & Peng 1990).
 """
 
 import dataclasses
@@ -52,8 +52,10 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
         del params  # one player: its own parameters are all there are
         output, memory = outputs(own, memory, batch, clock[1], train=True)
         measured = _measure(spec, output, batch)
-        sums = {name: jnp.sum(value_B) for name, (value_B, _) in measured.items()}
-        return sums["loss"], (jnp.sum(measured["loss"][1]), memory, sums)
+        weight_B = measured["loss"][1]
+        # the step divides every sum by the loss's weight: what has another is for evaluation alone
+        sums = {name: jnp.sum(value_B) for name, (value_B, w) in measured.items() if w is weight_B}
+        return sums["loss"], (jnp.sum(weight_B), memory, sums)
 
     def measure(params: Params, memory: Memory, batch: Batch, key: jax.Array):
         output, memory = outputs(params["model"], memory, batch, key, train=False)
@@ -88,25 +90,48 @@ def _restart(carry: Any, reset_B: jax.Array) -> Any:
 
 
 def _measure(spec: dict[str, Any], output: jax.Array, batch: Batch) -> Measured:
-    """Sums over each row: name -> (value_B, weight_B), the weight counting targets."""
+    """Sums over each row: name -> (value_B, weight_B), what the mean is over."""
     weight_B = batch["weight_B"]
     targets = spec["targets"]
     if targets["kind"] == "real":
         error_B = metrics.squared_error(output, batch["targets"]) * weight_B
         return {"loss": (error_B, weight_B), "squared_error": (error_B, weight_B)}
+    if targets["kind"] == "binary":
+        return _measure_binary(output, batch)
     nats, correct = metrics.categorical(output, batch["targets"])
     if targets["per"] == "sequence":
         return {"loss": (nats * weight_B, weight_B), "accuracy": (correct * weight_B, weight_B)}
-    counts_BT = weight_B[:, None] * _mask_BT(batch)
+    counts_BT = _counts_BT(batch)
     weight_B = jnp.sum(counts_BT, axis=1)
     return {
-        "loss": (jnp.sum(jnp.where(counts_BT > 0, nats, 0.0) * counts_BT, axis=1), weight_B),
+        "loss": (_total(nats, counts_BT), weight_B),
         "accuracy": (jnp.sum(correct * counts_BT, axis=1), weight_B),
     }
 
 
+def _measure_binary(logits_BTF: jax.Array, batch: Batch) -> Measured:
+    """The mean is over steps; the accuracy is a ratio of two sums, so its weight is the second."""
+    counts_BT = _counts_BT(batch)
+    nats_BT = metrics.bernoulli(logits_BTF, batch["targets"])
+    hits_BT, all_BT = metrics.hits_and_all(logits_BTF, batch["targets"])
+    return {
+        "loss": (_total(nats_BT, counts_BT), jnp.sum(counts_BT, axis=1)),
+        "frame_accuracy": (_total(hits_BT, counts_BT), _total(all_BT, counts_BT)),
+    }
+
+
+def _total(value_BT: jax.Array, counts_BT: jax.Array) -> jax.Array:
+    """Weighted sums over each row's steps. Where nothing counts there may be anything, even NaN."""
+    return jnp.sum(jnp.where(counts_BT > 0, value_BT, 0.0) * counts_BT, axis=1)
+
+
+def _counts_BT(batch: Batch) -> jax.Array:
+    """How much each step's target counts."""
+    return batch["weight_B"][:, None] * _mask_BT(batch)
+
+
 def _mask_BT(batch: Batch) -> jax.Array:
-    mask_BT = jnp.ones(batch["targets"].shape, batch["weight_B"].dtype)
+    mask_BT = jnp.ones(batch["targets"].shape[:2], batch["weight_B"].dtype)
     if "length_B" in batch:
         real_BT = jnp.arange(mask_BT.shape[1])[None] < batch["length_B"][:, None]
         mask_BT = real_BT.astype(mask_BT.dtype)
