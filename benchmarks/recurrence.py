@@ -1,6 +1,7 @@
 """Recurrent training steps against named peers, process by process in turn, as ratios of medians.
 
-python benchmarks/recurrence.py [--rounds=7] [--cells=lstm,gru,rnn] [--json=FILE]   (extra `bench`)
+python benchmarks/recurrence.py [--rounds=7] [--cells=lstm,gru,rnn] [--products=float32,bfloat16]
+    [--json=FILE]     (extra `bench`)
 Each peer is one long-lived process of `peers.py` with all cores; a round asks every one for a block
 of steps. Then: a long sequence, compiling, a second process with the compilation cache, and the
 steps per second of a tiny model through the train loop (`dispatch.py`).
@@ -28,7 +29,7 @@ SHAPES = (
     (64, 256, 256, 512, "all", 1),
     (32, 64, 650, 650, "words", 1),
 )
-NARROW_SHAPES = SHAPES[:2]  # those also measured with bfloat16 products
+NARROW_SHAPES = SHAPES[:2]  # those also measured with bfloat16 products; some CPUs emulate those
 LONG = (32, 10_000, 2, 100, "last", 1)
 
 
@@ -73,13 +74,14 @@ def described(row: dict) -> str:
     return f"{row['cell']:4} {row['products']:8} {shape:24} {ours:8.1f} ms  {'  '.join(ratios)}"
 
 
-def speed(cells: list[str], rounds: int) -> list[dict]:
+def speed(cells: list[str], products: list[str], rounds: int) -> list[dict]:
     """A row for each cell, shape and dtype of the products, printed as it comes."""
     peers, rows = {peer: start(peer) for peer in PEERS}, []
     for cell in cells:
         shapes = [(s, None) for s in SHAPES if cell == "lstm" or s[4] != "words"]
         shapes += [(s, "bfloat16") for s in NARROW_SHAPES]
-        for (*shape, steps), product in shapes:
+        chosen = [(s, product) for s, product in shapes if (product or "float32") in products]
+        for (*shape, steps), product in chosen:
             rows.append(measure([cell, *shape, product], steps, rounds, peers))
             print(described(rows[-1]), flush=True)
     for process in peers.values():
@@ -124,10 +126,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--cells", default="lstm,gru,rnn")
+    parser.add_argument("--products", default="float32,bfloat16")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     results: dict[str, Any] = {"machine": environment.record()}
-    results["speed"] = speed(given.cells.split(","), given.rounds)
+    results["speed"] = speed(given.cells.split(","), given.products.split(","), given.rounds)
     if given.json:
         given.json.write_text(json.dumps(results, indent=1))
     for peer in PEERS[:3]:

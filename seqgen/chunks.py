@@ -63,9 +63,17 @@ def recurrent_gates(cell, params, h, product_dtype, normalize=None) -> jax.Array
     """
     if cell.affine is not None:
         return None
-    gates = product(h, params["w_h_DG"], product_dtype)
+    bias_G = params["b_G" if cell.additive else "b_h_G"]
+    gates = product(h, params["w_h_DG"], product_dtype)[..., : bias_G.shape[-1]]
     gates = gates if normalize is None else normalize(gates)
-    return plus_bias(gates, params["b_G" if cell.additive else "b_h_G"])
+    return plus_bias(gates, bias_G)
+
+
+def with_spare_columns(params: Params, count: int) -> Params:
+    """The parameters, so many columns of zeros appended to the recurrent weights."""
+    if count == 0 or "w_h_DG" not in params:
+        return params
+    return params | {"w_h_DG": jnp.pad(params["w_h_DG"], ((0, 0), (0, count)))}
 
 
 def started_anew(reset: jax.Array | None, carry: Carry) -> Carry:
@@ -88,10 +96,11 @@ def walk(way: Way, params: Params, steps: Steps, carry: Carry) -> tuple[Carry, j
 
 def _walk(way, params, steps, carry):
     cell, schedule, product_dtype = way
+    spaced = with_spare_columns(params, schedule.spare_columns)
 
     def one_step(carry, step):
         carry = started_anew(step.reset, carry)
-        h_gates = recurrent_gates(cell, params, carry[-1], product_dtype)
+        h_gates = recurrent_gates(cell, spaced, carry[-1], product_dtype)
         gates = step.x + h_gates if cell.additive else h_gates
         carry = held(step.hold, carry, cell.step(step.x, h_gates, carry))
         return carry, (carry, gates if schedule.store_gates else None)

@@ -32,13 +32,15 @@ def problem(cell):
 
 
 @pytest.mark.parametrize(
-    ("free", "store_gates", "transpose_weights"),
-    [(True, True, False), (False, True, True), (False, False, False)],
+    ("free", "store_gates", "transpose_weights", "spare_columns"),
+    [(True, True, False, 0), (False, True, True, 8), (False, False, False, 3)],
 )
 @pytest.mark.parametrize("name", cells.names())
-def test_every_schedule_is_the_plain_scan(name, free, store_gates, transpose_weights):
+def test_every_schedule_is_the_plain_scan(
+    name, free, store_gates, transpose_weights, spare_columns
+):
     cell = cells.named(name)
-    schedule = RecurrenceSchedule(3, store_gates, transpose_weights)
+    schedule = RecurrenceSchedule(3, store_gates, transpose_weights, spare_columns)
 
     def in_chunks(params, x_TBE, carry):
         steps = chunks.Steps(x_TBE, hold, reset)
