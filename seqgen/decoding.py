@@ -1,4 +1,4 @@
-"""Sequences out of a model's `step`: greedy and sampled, as one scan.
+"""Sequences out of a model's `step`: greedy, sampled, and by beam search, each as one scan.
 
 Pure: `step` is (carry, token_B) -> (carry, logits_BV). Every row has a key of its own, so a row's
 text depends on neither the batch size nor its neighbours.
@@ -18,19 +18,25 @@ Step = Callable[[Any, jax.Array], tuple[Any, jax.Array]]
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    length: int = 500  # tokens generated after the prompt
+    length: int | None = None  # tokens generated after the prompt; None: as the data suggest
+    min_length: int | None = None  # tokens of an answer at least, its end not counted
     temperature: float = 1.0  # divides the logits; 0 takes the most likely token (greedy)
     top_k: int | None = None  # sample among the k most likely tokens
     top_p: float | None = None  # sample among the fewest tokens that together have this probability
+    beam: int | None = None  # search for the likeliest answer, so many candidates at a time
+    length_power: float = 0.0  # a beam's scores are divided by length ** this; 1: mean per token
 
     def problems(self) -> Iterator[str]:
         return out_of_range(
             self,
             prefix="",
             length="[1, inf)",
+            min_length="[0, inf)",
             temperature="[0, inf)",
             top_k="[1, inf)",
             top_p="(0, 1]",
+            beam="[1, inf)",
+            length_power="[0, inf)",
         )
 
 
@@ -68,24 +74,104 @@ def sample(
     length_B: jax.Array,
     keys_B: jax.Array,
     options: Options,
+    end: int | None = None,
 ) -> jax.Array:
     """Reads each row's prompt, then generates. Returns tokens [B, T + options.length].
 
     prompt_BT: token ids, right-padded; length_B: how many of them are real, at least 1. A row is
-    its prompt, then generated tokens, more than asked for where the prompt is shorter than T.
+    its prompt, then generated tokens, more than asked for where the prompt is shorter than T; after
+    a generated `end`, if there is such a token, it is `end` only.
     """
     prompt_length = prompt_BT.shape[1]
     total = prompt_length + options.length
 
     def one_step(state, t):
-        carry, token_B = state
+        carry, token_B, ended_B = state
         carry, logits_BV = step(carry, token_B)
+        if end is not None:
+            logits_BV = late_end(logits_BV, t + 1 - prompt_length, end, options.min_length)
         keys_t = jax.vmap(jax.random.fold_in, (0, None))(keys_B, t)
         drawn_B = choose(logits_BV, keys_t, options).astype(token_B.dtype)
         forced_B = prompt_BT[:, jnp.minimum(t + 1, prompt_length - 1)]
-        token_B = jnp.where(t + 1 < length_B, forced_B, drawn_B)
-        return (carry, token_B), token_B
+        is_prompt_B = t + 1 < length_B
+        token_B = jnp.where(is_prompt_B, forced_B, drawn_B)
+        if end is not None:
+            token_B = jnp.where(ended_B, end, token_B)
+            ended_B |= ~is_prompt_B & (token_B == end)
+        return (carry, token_B, ended_B), token_B
 
     first_B = prompt_BT[:, 0]
-    _, tokens_TB = jax.lax.scan(one_step, (carry, first_B), jnp.arange(total - 1))
+    state = carry, first_B, jnp.zeros(first_B.shape, bool)
+    _, tokens_TB = jax.lax.scan(one_step, state, jnp.arange(total - 1))
     return jnp.concatenate([first_B[:, None], tokens_TB.T], axis=1)
+
+
+def late_end(
+    logits_XV: jax.Array, written: jax.Array, end: int, min_length: int | None
+) -> jax.Array:
+    """Logits without `end` while fewer than `min_length` tokens are written."""
+    if min_length is None:
+        return logits_XV
+    return logits_XV.at[..., end].set(
+        jnp.where(written < min_length, -jnp.inf, logits_XV[..., end])
+    )
+
+
+def beam(
+    step: Step, carry: Any, first_B: jax.Array, end: int, options: Options
+) -> tuple[jax.Array, jax.Array]:
+    """The `options.beam` best answers of a beam search, best first.
+
+    A finished answer keeps its place in the beam for as long as none that is better pushes it out,
+    so a beam of 1 is greedy, and one that holds all answers is exhaustive search. All are compared
+    by log-likelihood / length ** length_power, the length counting the end.
+
+    Args:
+      step: as for `sample`, for rows of `options.beam` candidates each: [B * beam].
+      carry: of B * beam equal rows.
+      first_B: the token that answers begin after.
+      end: the token that ends them.
+      options: `length` is the longest answer, its end included.
+
+    Returns:
+      Tokens [B, beam, length], `end` past their ends, and log-likelihoods [B, beam] in nats.
+      An answer that has not ended by then stands as it is.
+    """
+    rows, width = first_B.shape[0], options.beam
+    # at first all candidates of a row are one: the others must not fill the beam with copies
+    likely_BW = jnp.full((rows, width), -jnp.inf).at[:, 0].set(0.0)
+    state = (
+        carry,
+        jnp.full((rows, width, options.length), end, first_B.dtype),
+        jnp.repeat(first_B[:, None], width, axis=1),
+        likely_BW,
+        jnp.ones((rows, width)),
+        jnp.zeros((rows, width), bool),
+    )
+
+    def one_step(state, t):
+        carry, tokens_BWT, last_BW, likely_BW, length_BW, ended_BW = state
+        carry, logits_XV = step(carry, last_BW.reshape(-1))
+        size = logits_XV.shape[-1]
+        log_p_BWV = jax.nn.log_softmax(late_end(logits_XV, t, end, options.min_length), axis=-1)
+        log_p_BWV = log_p_BWV.reshape(rows, width, size)
+        only_end_11V = jnp.where(jnp.arange(size) == end, 0.0, -jnp.inf)[None, None]
+        log_p_BWV = jnp.where(ended_BW[..., None], only_end_11V, log_p_BWV)
+        total_BWV = likely_BW[..., None] + log_p_BWV
+        longer_BW = jnp.where(ended_BW, length_BW, t + 1.0)
+        score_BWV = total_BWV / longer_BW[..., None] ** options.length_power
+        _, best_BW = jax.lax.top_k(score_BWV.reshape(rows, -1), width)
+        parent_BW, token_BW = best_BW // size, (best_BW % size).astype(last_BW.dtype)
+        likely_BW = jnp.take_along_axis(total_BWV.reshape(rows, -1), best_BW, axis=1)
+        tokens_BWT = jnp.take_along_axis(tokens_BWT, parent_BW[..., None], axis=1)
+        tokens_BWT = tokens_BWT.at[:, :, t].set(token_BW)
+        length_BW = jnp.take_along_axis(longer_BW, parent_BW, axis=1)
+        ended_BW = jnp.take_along_axis(ended_BW, parent_BW, axis=1) | (token_BW == end)
+        parent_X = (jnp.arange(rows)[:, None] * width + parent_BW).reshape(-1)
+        carry = jax.tree.map(lambda x: jnp.take(x, parent_X, axis=0), carry)
+        return (carry, tokens_BWT, token_BW, likely_BW, length_BW, ended_BW), None
+
+    (_, tokens_BWT, _, likely_BW, _, _), _ = jax.lax.scan(
+        one_step, state, jnp.arange(options.length)
+    )
+    return tokens_BWT, likely_BW

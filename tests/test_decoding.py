@@ -93,3 +93,84 @@ def test_the_smallest_choice_is_greedy(table, options):
 def test_problems_of_every_option():
     bad = decoding.Options(length=0, temperature=-1, top_k=0, top_p=1.5)
     assert [p.split()[0] for p in bad.problems()] == ["length", "temperature", "top_k", "top_p"]
+
+
+def likelihoods(table, length):
+    """Every answer with its log-likelihood, token 0 being the end and the beginning."""
+    log_p = np.asarray(jax.nn.log_softmax(table, -1))
+    found, open_ones = {}, [((), 0.0)]
+    for _ in range(length):
+        longer = [
+            ((*answer, token), score + log_p[answer[-1] if answer else 0, token])
+            for answer, score in open_ones
+            for token in range(V)
+        ]
+        found |= {answer: score for answer, score in longer if answer[-1] == 0}
+        open_ones = [(answer, score) for answer, score in longer if answer[-1] != 0]
+    return found | dict(open_ones)
+
+
+def search(table, rows=1, **options):
+    options = decoding.Options(**options)
+    carry = jnp.zeros(rows * options.beam)
+    first_B = jnp.zeros(rows, jnp.int32)
+    return jax.device_get(decoding.beam(table_step(table), carry, first_B, 0, options))
+
+
+def answer(table, options, rows=1):
+    """Sampled answers [rows, length] that begin after token 0 and end with it."""
+    begin, ones = jnp.zeros((rows, 1), jnp.int32), jnp.ones(rows, jnp.int32)
+    tokens = decoding.sample(
+        table_step(table), jnp.zeros(rows), begin, ones, keys(rows), options, end=0
+    )
+    return np.asarray(tokens)[:, 1:]
+
+
+@pytest.mark.parametrize("power", [0.0, 1.0])
+def test_a_beam_that_holds_all_answers_is_exhaustive_search(table, power):
+    length = 3
+    every = likelihoods(table, length)
+    ranked = sorted(every, key=lambda a: every[a] / len(a) ** power, reverse=True)
+    found, scores = search(table, length=length, beam=len(every), length_power=power)
+    for best, tokens, score in zip(ranked[:20], found[0], scores[0], strict=False):
+        assert (*best, 0, 0, 0)[:length] == tuple(tokens)
+        assert score == pytest.approx(every[best], rel=1e-4)
+
+
+def test_a_beam_of_1_is_greedy(table):
+    greedy = answer(table, decoding.Options(length=9, temperature=0.0))
+    np.testing.assert_array_equal(search(table, length=9, beam=1)[0][0, 0], greedy[0])
+
+
+def test_a_row_of_a_beam_depends_on_no_other(table):
+    """Rows whose models differ: each finds what it finds alone."""
+    tables = jnp.stack([table, table[::-1], -table])
+
+    def step(carry, token_X):
+        return carry, jax.vmap(lambda number, token: tables[number, token])(carry, token_X)
+
+    options = decoding.Options(length=5, beam=3)
+    together = decoding.beam(
+        step, jnp.repeat(jnp.arange(3), 3), jnp.zeros(3, jnp.int32), 0, options
+    )
+    for row in range(3):
+        alone = decoding.beam(step, jnp.full(3, row), jnp.zeros(1, jnp.int32), 0, options)
+        np.testing.assert_array_equal(together[0][row], alone[0][0])
+        np.testing.assert_allclose(together[1][row], alone[1][0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("beam", [None, 1, 3])
+def test_no_answer_ends_before_its_least_length(table, beam):
+    eager = table.at[:, 0].add(20.0)  # would end at once
+    if beam is None:
+        found = answer(eager, decoding.Options(length=6, min_length=3, temperature=0.0))
+    else:
+        found = search(eager, length=6, min_length=3, beam=beam)[0][:, 0]
+    np.testing.assert_array_equal(found[0] == 0, [False] * 3 + [True] * 3)
+
+
+def test_after_the_end_there_is_nothing_else(table):
+    tokens = answer(table, decoding.Options(length=12), rows=200)
+    ended = np.cumsum(tokens == 0, axis=1) > 0
+    assert ended.any()
+    assert np.all(tokens[ended] == 0)
