@@ -13,6 +13,7 @@ ORDER = (
     "chunks",
     "recurrence",
     "layers",
+    "attention",
     "pooling",
     "models",
     "metrics",

@@ -1,0 +1,177 @@
+"""The encoder and decoder: writing step by step is the teacher-forced pass, padding is nothing."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from seqgen import decoding
+from seqgen.errors import UsageError
+from seqgen.models import encoder_decoder
+from seqgen.objectives import likelihood
+
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+B, S, T, V_IN, V = 3, 5, 4, 6, 7
+LENGTH_B = jnp.asarray([5, 2, 3])
+SPEC = {
+    "dataset": "test",
+    "length": S,
+    "streamed": False,
+    "inputs": {"kind": "token", "size": V_IN},
+    "targets": {"kind": "category", "size": V, "per": "answer", "length": T},
+    "unit": "word",
+}
+KINDS = [
+    {"attention": None},
+    {"attention": "dot", "cell": "gru"},
+    {"attention": "general", "bidirectional": True, "num_layers": 2},
+    {"attention": "additive", "bidirectional": True, "cell": "rnn", "tie_embedding": True},
+    {"attention": "general", "input_feeding": True, "num_layers": 2, "residual": True},
+    {"attention": None, "input_feeding": True, "bidirectional": True, "cell": "gru"},
+]
+
+
+def tokens(key, shape, size):
+    return jax.random.randint(jax.random.key(key), shape, 0, size)
+
+
+INPUTS, TARGETS = tokens(0, (B, S), V_IN), tokens(1, (B, T), V)
+
+
+def built(**kind):
+    options = encoder_decoder.Options(hidden_size=8, embedding_size=6, **kind)
+    assert not list(options.problems())
+    model = encoder_decoder.make(options, SPEC)
+    variables = model.init(jax.random.key(2), INPUTS, None, LENGTH_B, targets=TARGETS)
+    return model, variables
+
+
+def logits(model, variables, inputs=INPUTS, length_B=LENGTH_B, targets=TARGETS, **kw):
+    return model.apply(variables, inputs, None, length_B, targets=targets, **kw)[1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_writing_step_by_step_is_the_teacher_forced_pass(kind):
+    model, variables = built(**kind)
+    whole = logits(model, variables)
+    inputs = {"inputs": INPUTS, "length_B": LENGTH_B}
+    context, carry = model.apply(variables, inputs, method="start")
+    token_B = jnp.zeros(B, jnp.int32)
+    for t in range(T):
+        carry, one = model.apply(variables, context, carry, token_B, method="step")
+        np.testing.assert_allclose(one, whole[:, t], atol=1e-5)
+        token_B = TARGETS[:, t]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_longer_padding_changes_nothing(kind):
+    model, variables = built(**kind)
+    longer = jnp.concatenate([INPUTS, tokens(5, (B, 3), V_IN)], axis=1)
+    np.testing.assert_allclose(
+        logits(model, variables), logits(model, variables, longer), atol=1e-6
+    )
+    more = jnp.concatenate([TARGETS, tokens(6, (B, 2), V)], axis=1)
+    np.testing.assert_allclose(
+        logits(model, variables), logits(model, variables, targets=more)[:, :T], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_parameter_matters_and_no_later_token_does(kind):
+    model, variables = built(**kind)
+    gradient = jax.grad(lambda v: jnp.sum(jnp.sin(logits(model, v))))(variables)
+    for path, leaf in jax.tree.leaves_with_path(gradient):
+        # rows of a table that no token names have none
+        assert np.any(leaf != 0), jax.tree_util.keystr(path)
+    changed = TARGETS.at[:, 2].set((TARGETS[:, 2] + 1) % V)
+    before, after = logits(model, variables), logits(model, variables, targets=changed)
+    np.testing.assert_array_equal(before[:, :3], after[:, :3])
+    assert np.any(before[:, 3] != after[:, 3])
+
+
+def test_dropout_is_drawn_in_training_only():
+    model, variables = built(
+        attention="general", input_feeding=True, input_dropout=0.5, output_dropout=0.5
+    )
+    rngs = [{"dropout": jax.random.key(k)} for k in range(2)]
+    first, second = (logits(model, variables, train=True, rngs=r) for r in rngs)
+    assert np.any(first != second)
+    np.testing.assert_array_equal(logits(model, variables), logits(model, variables, rngs=rngs[0]))
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k["attention"]])
+def test_the_alignment_is_where_the_decoder_looked(kind):
+    model, variables = built(**kind)
+    weights = model.apply(variables, INPUTS, LENGTH_B, TARGETS, method="alignment")
+    assert weights.shape == (B, T, S)
+    np.testing.assert_allclose(jnp.sum(weights, -1), 1, rtol=1e-5)
+    assert np.all(np.asarray(weights)[1, :, 2:] == 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_scores_of_a_beam_are_teacher_forced_likelihoods(kind):
+    model, variables = built(**kind)
+    objective = likelihood.make(likelihood.Options(), model, SPEC)
+    options, width = decoding.Options(length=T, beam=3), 3
+    inputs = {"inputs": INPUTS, "length_B": LENGTH_B}
+    wide = jax.tree.map(lambda x: jnp.repeat(x, width, axis=0), inputs)
+    context, carry = model.apply(variables, wide, method="start")
+
+    def step(carry, token_B):
+        return model.apply(variables, context, carry, token_B, method="step")
+
+    first_B = jnp.zeros(B, jnp.int32)
+    found, scores = decoding.beam(step, carry, first_B, 0, options)
+    for rank in range(width):
+        answer = found[:, rank]
+        log_p = jax.nn.log_softmax(logits(model, variables, targets=answer), -1)
+        each = jnp.take_along_axis(log_p, answer[..., None], -1)[..., 0]
+        ends = answer == 0
+        real = jnp.cumsum(ends, 1) - ends == 0
+        np.testing.assert_allclose(jnp.sum(each * real, 1), scores[:, rank], rtol=1e-4, atol=1e-5)
+    keys_B = jax.random.split(jax.random.key(0), B)
+    same = objective.generate({"model": variables["params"]}, keys_B, inputs, options)
+    np.testing.assert_array_equal(same, found)
+
+
+def test_a_batch_can_be_learned_by_heart_and_answered():
+    model, variables = built(attention="general", bidirectional=True)
+    objective = likelihood.make(likelihood.Options(), model, SPEC)
+    targets = jnp.asarray([[3, 1, 0, 0], [2, 2, 6, 0], [5, 0, 0, 0]])
+    batch = {"inputs": INPUTS, "length_B": LENGTH_B, "targets": targets, "weight_B": jnp.ones(B)}
+    params, memory = objective.init(jax.random.key(0), batch)
+    player = objective.players[0]
+
+    @jax.jit
+    def descend(own):
+        clock = (jnp.int32(0), jax.random.key(0))
+        grads = jax.grad(lambda p: player.loss(p, params, memory, batch, clock)[0])(own)
+        return jax.tree.map(lambda p, g: p - 0.1 * g, own, grads)
+
+    own = params["model"]
+    for _ in range(200):
+        own = descend(own)
+    measured, _ = objective.measure({"model": own}, memory, batch, jax.random.key(0))
+    assert np.all(np.asarray(measured["exact_match"][0]) == 1)
+    assert float(jnp.sum(measured["loss"][0]) / jnp.sum(measured["loss"][1])) < 0.1
+
+
+def test_options_and_data_that_do_not_fit_are_refused():
+    bad = encoder_decoder.Options(attention="dott", input_dropout=1.0)
+    problems = " ".join(bad.problems())
+    assert "did you mean 'dot'" in problems
+    assert "input_dropout" in problems
+    assert list(encoder_decoder.Options(attention="dot", bidirectional=True).problems())
+    tied = encoder_decoder.Options(attention=None, tie_embedding=True, embedding_size=3)
+    assert list(tied.problems())
+    spec = SPEC | {"targets": SPEC["targets"] | {"per": "step"}}
+    with pytest.raises(UsageError, match="target per step"):
+        encoder_decoder.make(encoder_decoder.Options(), spec)
+
+
+def test_the_encoders_options_do_not_reach_the_decoder():
+    _, variables = built(attention="general", bidirectional=True)
+    assert set(variables["params"]["decoder"]) == {"layer_0"}
+    assert dataclasses.replace(encoder_decoder.Options(), bidirectional=True).bidirectional
