@@ -66,7 +66,9 @@ def checked(which: str | int) -> str | int:
 
 def example(spec: dict[str, Any], rows: int) -> dict[str, jax.Array]:
     """A batch of zeros as the spec promises it: enough to build a model for."""
-    shape = (rows, spec["length"])
+    shape, batch = (rows, spec["length"]), {}
+    if spec["targets"]["per"] == "answer":
+        batch["targets"] = jnp.zeros((rows, spec["targets"]["length"]), jnp.int32)
     if spec["inputs"]["kind"] == "real":
-        return {"inputs": jnp.zeros((*shape, spec["inputs"]["size"]))}
-    return {"inputs": jnp.zeros(shape, jnp.int32)}
+        return batch | {"inputs": jnp.zeros((*shape, spec["inputs"]["size"]))}
+    return batch | {"inputs": jnp.zeros(shape, jnp.int32)}

@@ -42,6 +42,17 @@ def reported(spec: dict[str, Any]) -> dict[str, Meaning]:
     return meanings
 
 
+def smoothed(nats_X: jax.Array, logits_XV: jax.Array, share: float | None) -> jax.Array:
+    """The nats of a target that gives a share of its mass to all classes alike.
+
+    Label smoothing, Szegedy et al. 2016.
+    """
+    if share is None:
+        return nats_X
+    even_X = -jnp.mean(jax.nn.log_softmax(logits_XV, axis=-1), axis=-1)
+    return (1 - share) * nats_X + share * even_X
+
+
 def categorical(logits_XV: jax.Array, target_X: jax.Array) -> tuple[jax.Array, jax.Array]:
     """(-log p(target) in nats, whether the target is the likeliest class), both [...]."""
     nats_X = optax.softmax_cross_entropy_with_integer_labels(logits_XV, target_X)

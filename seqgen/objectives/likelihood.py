@@ -1,11 +1,13 @@
 """Maximum likelihood: -log p(targets | inputs), one player.
 
-Categorical targets for each sequence or each step, many yes-or-no targets for each step, or real
-targets with squared error. Streamed rows hand their recurrent carry on to the next batch without
-gradient: truncated backpropagation through time (Williams & Peng 1990).
+Categorical targets for each sequence or each step, many yes-or-no targets for each step, real
+targets with squared error, or answers: sequences of tokens of their own, written one after the
+other. Streamed rows hand their recurrent carry on to the next batch without gradient: truncated
+backpropagation through time (Williams & Peng 1990).
 """
 
 import dataclasses
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -14,23 +16,35 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from seqgen import decoding
-from seqgen.metrics import classification, target_unit
+from seqgen.errors import out_of_range
+from seqgen.metrics import answers, classification, target_unit
 from seqgen.metrics import likelihood as metrics
 from seqgen.objectives import Batch, Clock, Measured, Memory, Objective, Params, Player
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Nothing to choose yet: the spec of the data decides the distribution."""
+    """The spec of the data decides the distribution."""
+
+    label_smoothing: float | None = None  # share of a target's mass given to all classes alike
+
+    def problems(self) -> Iterator[str]:
+        return out_of_range(self, "objective.", label_smoothing="[0, 1)")
 
 
 def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
-    """The objective of a model called as (inputs, carry, length_B, train) -> (carry, outputs)."""
-    del options
+    """The objective of a model called as (inputs, carry, length_B, train) -> (carry, outputs).
+
+    A model that answers is also given the `targets`, of which it reads those before each step.
+    """
+    answering = spec["targets"]["per"] == "answer"
+
+    def given(batch: Batch) -> dict[str, jax.Array]:
+        return {"targets": batch["targets"]} if answering else {}
 
     def init(key: jax.Array, batch: Batch) -> tuple[Params, Memory]:
         rows = model.initial_carry(batch["inputs"].shape[0]) if spec["streamed"] else None
-        variables = model.init(key, batch["inputs"], rows, batch.get("length_B"))
+        variables = model.init(key, batch["inputs"], rows, batch.get("length_B"), **given(batch))
         return {"model": variables["params"]}, {"rows": rows}
 
     def outputs(params, memory: Memory, batch: Batch, key, train: bool):
@@ -42,6 +56,7 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
             batch["inputs"],
             carry,
             batch.get("length_B"),
+            **given(batch),
             train=train,
             rngs={"dropout": key},
         )
@@ -51,7 +66,7 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
     def loss(own, params: Params, memory: Memory, batch: Batch, clock: Clock):
         del params  # one player: its own parameters are all there are
         output, memory = outputs(own, memory, batch, clock[1], train=True)
-        measured = _measure(spec, output, batch)
+        measured = _measure(spec, output, batch, options.label_smoothing)
         weight_B = measured["loss"][1]
         # the step divides every sum by the loss's weight: what has another is for evaluation alone
         sums = {name: jnp.sum(value_B) for name, (value_B, w) in measured.items() if w is weight_B}
@@ -59,23 +74,27 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
 
     def measure(params: Params, memory: Memory, batch: Batch, key: jax.Array):
         output, memory = outputs(params["model"], memory, batch, key, train=False)
-        measured = _measure(spec, output, batch)
+        measured = _measure(spec, output, batch, None)
+        if answering:
+            measured |= _measure_answers(spec, partial(_answer, model, params), batch)
         if spec["targets"]["kind"] == "category" and spec["targets"]["per"] == "sequence":
             # not in the loss: a training step divides all sums by the weight of the loss
             measured |= classification.f1(output, batch["targets"], batch["weight_B"])
         return measured, memory
 
     def finalize(means: dict[str, float]) -> dict[str, float]:
-        return metrics.finalize(classification.finalize(means), target_unit(spec))
+        whole = answers.finalize(classification.finalize(means))
+        return metrics.finalize(whole, target_unit(spec))
 
+    # where the targets are the next tokens, the model's outputs can be its inputs
+    continues = partial(_generate, model) if "start" in spec else None
     return Objective(
         players=(Player("model", 1, loss),),
         init=init,
         measure=measure,
         finalize=finalize,
-        reports=metrics.reported(spec),
-        # where the targets are the next tokens, the model's outputs can be its inputs
-        generate=partial(_generate, model) if "start" in spec else None,
+        reports=metrics.reported(spec) | (answers.reported(spec["unit"]) if answering else {}),
+        generate=partial(_answer, model) if answering else continues,
     )
 
 
@@ -89,7 +108,9 @@ def _restart(carry: Any, reset_B: jax.Array) -> Any:
     return jax.tree.map(zero, carry)
 
 
-def _measure(spec: dict[str, Any], output: jax.Array, batch: Batch) -> Measured:
+def _measure(
+    spec: dict[str, Any], output: jax.Array, batch: Batch, smoothing: float | None
+) -> Measured:
     """Sums over each row: name -> (value_B, weight_B), what the mean is over."""
     weight_B = batch["weight_B"]
     targets = spec["targets"]
@@ -99,9 +120,13 @@ def _measure(spec: dict[str, Any], output: jax.Array, batch: Batch) -> Measured:
     if targets["kind"] == "binary":
         return _measure_binary(output, batch)
     nats, correct = metrics.categorical(output, batch["targets"])
+    nats = metrics.smoothed(nats, output, smoothing)
     if targets["per"] == "sequence":
         return {"loss": (nats * weight_B, weight_B), "accuracy": (correct * weight_B, weight_B)}
-    counts_BT = _counts_BT(batch)
+    if targets["per"] == "answer":
+        counts_BT = weight_B[:, None] * answers.real(batch["targets"])
+    else:
+        counts_BT = _counts_BT(batch)
     weight_B = jnp.sum(counts_BT, axis=1)
     return {
         "loss": (_total(nats, counts_BT), weight_B),
@@ -144,3 +169,29 @@ def _generate(model: nn.Module, params: Params, keys_B, inputs: Batch, options) 
     context, carry = model.apply(variables, inputs, method="start")
     step = partial(model.apply, variables, context, method="step")
     return decoding.sample(step, carry, inputs["tokens_BT"], inputs["length_B"], keys_B, options)
+
+
+def _answer(model: nn.Module, params: Params, keys_B, inputs: Batch, options) -> jax.Array:
+    """Answers to inputs [B, S]: tokens [B, length], or [B, beam, length] by beam search."""
+    variables = {"params": params["model"]}
+    if options.beam is not None:
+        inputs = jax.tree.map(lambda x: jnp.repeat(x, options.beam, axis=0), inputs)
+    context, carry = model.apply(variables, inputs, method="start")
+    step = partial(model.apply, variables, context, method="step")
+    first_B = jnp.zeros(keys_B.shape, jnp.int32)
+    if options.beam is not None:
+        return decoding.beam(step, carry, first_B, 0, options)[0]
+    ones_B = jnp.ones_like(first_B)
+    tokens_BT = decoding.sample(step, carry, first_B[:, None], ones_B, keys_B, options, end=0)
+    return tokens_BT[:, 1:]
+
+
+def _measure_answers(spec: dict[str, Any], answer, batch: Batch) -> Measured:
+    """How the greedy answers compare with the targets."""
+    weight_B, longest = batch["weight_B"], spec["targets"]["length"]
+    targets = jnp.pad(batch["targets"], ((0, 0), (0, longest - batch["targets"].shape[1])))
+    inputs = {"inputs": batch["inputs"], "length_B": batch["length_B"]}
+    greedy = decoding.Options(length=longest, temperature=0.0)
+    keys_B = jax.random.split(jax.random.key(0), len(weight_B))  # greedy: of no effect
+    measured = answers.measured(answer(keys_B, inputs, greedy), targets, spec["unit"])
+    return {name: (v_B * weight_B, w_B * weight_B) for name, (v_B, w_B) in measured.items()}
