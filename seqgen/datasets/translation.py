@@ -1,0 +1,129 @@
+"""Sentences and their translations: two text files for each split, line n of one being that of the
+other, as Multi30k (Elliott et al. 2016) has them.
+"""
+
+import dataclasses
+import gzip
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqgen.datasets import Dataset, pairs, sampling, vocabulary
+from seqgen.datasets.pairs import decode  # noqa: F401  (the dataset's own)
+from seqgen.errors import UsageError, out_of_range
+
+SOURCE = "https://github.com/multi30k/dataset"
+# what a split's files are called before ".LANGUAGE" or ".LANGUAGE.gz"; a test split may be missing
+NAMES = {
+    "train": ("train",),
+    "valid": ("val", "valid", "dev"),
+    "test": ("test", "test_2016_flickr"),
+}
+SHOWN = 3  # sentences that are translated when none is given
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    batch_size: int = 128
+    path: str = "$SEQGEN_DATA/multi30k"  # folder of the files
+    from_language: str = "de"  # the ending of the files to be translated
+    to_language: str = "en"  # the ending of their translations
+    lowercase: bool = True
+    unit: str = "word"  # a run of letters and digits, or one other sign; or character, or subword
+    min_count: int = 2  # rarer units of the training sentences are "<unk>"
+    vocabulary_size: int | None = None  # tokens at most on either side; subwords need it
+    max_length: int | None = 40  # training pairs with more units on either side are left out
+
+    def problems(self) -> Iterator[str]:
+        yield from out_of_range(self, "dataset.", batch_size="[1, inf)", max_length="[1, inf)")
+        yield from vocabulary.problems(self, (pairs.END, vocabulary.UNKNOWN))
+
+
+def make(options: Options) -> Dataset:
+    """inputs [S]: tokens of a sentence; answers: its translation.
+
+    Evaluation leaves no sentence out. Raises UsageError for files that are missing, unreadable or
+    of different length, and for empty lines.
+    """
+    sampling.check(options)
+    folder = sampling.located(options.path, SOURCE)
+    splits = {}
+    for split, names in NAMES.items():
+        found = [name for name in names if _file(folder, name, options.from_language)]
+        if not found and split != "test":
+            wanted = " or ".join(f"{name}.{options.from_language}[.gz]" for name in names)
+            raise UsageError(
+                f"no {wanted} in {folder}: those of Multi30k are to be had from {SOURCE}"
+            )
+        if found:
+            splits[split] = _pairs(folder, found[0], options)
+    words = pairs.learnt(splits["train"], options.unit, options.min_count, options.vocabulary_size)
+    if options.max_length is not None:
+        encoders = [vocabulary.encoder(v) for v in words]
+        splits["train"] = [
+            pair
+            for pair in splits["train"]
+            if all(len(e(t)) <= options.max_length for e, t in zip(encoders, pair, strict=True))
+        ]
+        if not splits["train"]:
+            raise UsageError(f"no training pair is within dataset.max_length={options.max_length}")
+    start = "\n".join(source for source, _ in splits["valid"][:SHOWN])
+    dataset = pairs.stored("translation", splits, words, options.batch_size, start)
+    return dataset._replace(spec=dataset.spec | {"lowercase": options.lowercase})
+
+
+def encode(spec: dict[str, Any], raw: str) -> np.ndarray:
+    """int32 tokens [S] of a sentence."""
+    return pairs.encode(spec, prepared(raw, spec["unit"], spec["lowercase"]))
+
+
+def prepared(text: str, unit: str, lowercase: bool) -> str:
+    """A sentence whose units are told apart: words and signs with spaces between them."""
+    text = text.lower() if lowercase else text
+    return " ".join(re.findall(r"\w+|[^\w\s]", text)) if unit == "word" else text
+
+
+def _pairs(folder: Path, name: str, options: Options) -> pairs.Pairs:
+    sides = []
+    for language in (options.from_language, options.to_language):
+        file = _file(folder, name, language)
+        if file is None:
+            raise UsageError(f"no {name}.{language}[.gz] in {folder}, beside the other language's")
+        lines = _lines(file)
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                raise UsageError(f"{file}, line {number} is empty")
+        sides.append((file, lines))
+    (first, sources), (second, answers) = sides
+    if len(sources) != len(answers):
+        raise UsageError(f"{first} has {len(sources)} lines, but {second} has {len(answers)}")
+    return [
+        tuple(prepared(text, options.unit, options.lowercase) for text in pair)
+        for pair in zip(sources, answers, strict=True)
+    ]
+
+
+def _file(folder: Path, name: str, language: str) -> Path | None:
+    files = (folder / f"{name}.{language}{ending}" for ending in (".gz", ""))
+    return next((file for file in files if file.is_file()), None)
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        content = file.read_bytes()
+        text = (gzip.decompress(content) if file.suffix == ".gz" else content).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{file} is not UTF-8 text: its byte {error.start} can't be decoded"
+        ) from error
+    except (EOFError, OSError, zlib.error) as error:
+        raise UsageError(f"{file} can't be read: {error}") from error
+    lines = text.split("\n")
+    lines = lines[:-1] if lines[-1] == "" else lines
+    if not lines:
+        raise UsageError(f"{file} is empty")
+    return lines
