@@ -5,6 +5,7 @@ altered file, 2 bad input, 75 training or evaluation stopped by a signal, all sa
 verb stopped by Ctrl-C.
 """
 
+import dataclasses
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -69,24 +70,36 @@ def run_evaluate(given: flags.FlagValues) -> int:
 def define_generate(values: flags.FlagValues) -> None:
     define_checkpoint(values)
     flags.DEFINE_integer("num", 1, "number of samples", 1, flag_values=values)
-    flags.DEFINE_string("prompt", None, "what the samples continue", flag_values=values)
-    flags.DEFINE_integer("length", Decoding.length, "tokens after the prompt", flag_values=values)
+    text = "what the samples continue, or the line that they answer"
+    flags.DEFINE_string("prompt", None, text, flag_values=values)
+    flags.DEFINE_string("input", None, "a file of such lines, to answer each", flag_values=values)
+    text = "tokens after the prompt, or of an answer"
+    flags.DEFINE_integer("length", Decoding.length, text, flag_values=values)
+    text = "tokens of an answer at least"
+    flags.DEFINE_integer("min_length", Decoding.min_length, text, flag_values=values)
     text = "divides the logits; 0: greedy"
     flags.DEFINE_float("temperature", Decoding.temperature, text, flag_values=values)
     text = "sample among the k likeliest"
     flags.DEFINE_integer("top_k", Decoding.top_k, text, flag_values=values)
     text = "sample in the nucleus of this mass"
     flags.DEFINE_float("top_p", Decoding.top_p, text, flag_values=values)
+    text = "search for the likeliest answers, so many at a time; sample 0 is the best"
+    flags.DEFINE_integer("beam", Decoding.beam, text, flag_values=values)
+    text = "divides a beam's scores by length ** this"
+    flags.DEFINE_float("length_power", Decoding.length_power, text, flag_values=values)
     flags.DEFINE_integer("seed", 0, "of the samples", 0, 2**32 - 1, flag_values=values)
 
 
 def run_generate(given: flags.FlagValues) -> int:
+    if given.input is not None and given.prompt is not None:
+        raise UsageError("give --prompt or --input, not both")
+    chosen = {field.name: given[field.name].value for field in dataclasses.fields(Decoding)}
     generate.main(
         Path(given.workdir),
         given.checkpoint,
         given.num,
-        given.prompt,
-        Decoding(given.length, given.temperature, given.top_k, given.top_p),
+        given.prompt if given.input is None else generate.read_lines(Path(given.input)),
+        Decoding(**chosen),
         given.seed,
         compilation_cache=given.compilation_cache,
     )

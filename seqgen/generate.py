@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from seqgen.run import Found, Run, parameters
 # Rows of one compiled program. Every sample is computed in a block of this size, whatever the
 # number asked for, so that its bytes depend on neither the number nor its neighbours.
 BLOCK = 16
+TEXT_LENGTH = 500  # tokens of a text where no length is asked for
 
 
 def generate(
@@ -81,9 +83,20 @@ def sample(
         raise UsageError("; ".join(problems))
     if run.objective.generate is None:
         raise UsageError(
-            f"{run.config.model.name} on {run.config.dataset.name} answers, it can't generate: "
-            "that takes a model of a text's next tokens"
+            f"{run.config.model.name} on {run.config.dataset.name} names classes or numbers, it "
+            "can't generate: that takes a model of a text's next tokens, or of answers"
         )
+    if run.spec["targets"]["per"] == "answer":
+        return answers(run, found, indices, prompt, options, seed)
+    if options.beam is not None or options.min_length is not None:
+        raise UsageError("--beam and --min_length are for answers, and a text has no end")
+    return texts(run, found, indices, prompt, options, seed)
+
+
+def texts(
+    run: Run, found: Found, indices: range, prompt: str | None, options: decoding.Options, seed: int
+) -> list[str]:
+    """What follows the prompt, once for each index."""
     data = configs.part("dataset", run.config.dataset.name)
     shown = prompt is not None
     tokens_T = np.asarray(data.encode(run.spec, prompt if shown else run.spec["start"]), np.int32)
@@ -93,17 +106,70 @@ def sample(
         "tokens_BT": np.tile(tokens_T, (BLOCK, 1)),
         "length_B": np.full(BLOCK, tokens_T.size, np.int32),
     }
-    key = jax.random.key(seed)
-    keys_of = jax.jit(jax.vmap(partial(jax.random.fold_in, key)))
-    write = jax.jit(partial(run.objective.generate, options=options))
-    texts = []
-    for first in range(0, len(indices), BLOCK):
-        block = list(indices[first : first + BLOCK])
+    keys_of = jax.jit(jax.vmap(partial(jax.random.fold_in, jax.random.key(seed))))
+    write = writer(run, options, TEXT_LENGTH)
+    written = []
+    for block in blocks(list(indices)):
         padded = np.resize(np.asarray(block, np.int32), BLOCK)
         tokens_BT = np.asarray(write(found.params, keys_of(padded), inputs))
         begin = 0 if shown else tokens_T.size
-        texts += [data.decode(run.spec, row[begin:]) for row in tokens_BT[: len(block)]]
-    return texts
+        written += [data.decode(run.spec, row[begin:]) for row in tokens_BT[: len(block)]]
+    return written
+
+
+def answers(
+    run: Run, found: Found, indices: range, prompt: str | None, options: decoding.Options, seed: int
+) -> list[str]:
+    """For each index an answer to every line of the prompt, a line each.
+
+    By beam search index 0 is the best answer, 1 the next.
+    """
+    if options.beam is not None and indices[-1] >= options.beam:
+        raise UsageError(f"a beam of {options.beam} finds so many answers, not {indices[-1] + 1}")
+    data, size = configs.part("dataset", run.config.dataset.name), run.spec["length"]
+    lines = (run.spec["start"] if prompt is None else prompt).splitlines()
+    encoded = [np.asarray(data.encode(run.spec, line), np.int32) for line in lines]
+    if not encoded or not min(map(len, encoded)):
+        raise UsageError("there is nothing to answer: the input is empty, or one of its lines is")
+    write = writer(run, options, run.spec["targets"]["length"])
+    keys_of = jax.jit(jax.vmap(jax.random.fold_in, (None, 0)))
+    written = [[] for _ in indices]
+    for block in blocks(list(range(len(lines)))):
+        tokens = [encoded[i] for i in np.resize(block, BLOCK)]
+        # longer than any of the data: another program, but for the same numbers
+        width = size * -(-max(map(len, tokens)) // size)
+        inputs = {
+            "inputs": np.stack([np.pad(t, (0, width - len(t))) for t in tokens]),
+            "length_B": np.asarray([len(t) for t in tokens], np.int32),
+        }
+        for place, index in enumerate(indices):
+            key = jax.random.fold_in(jax.random.key(seed), index)
+            keys_B = keys_of(key, np.resize(block, BLOCK))
+            made = np.asarray(write(found.params, keys_B, inputs))
+            rows = made if options.beam is None else made[:, index]
+            written[place] += [data.decode(run.spec, row) for row in rows[: len(block)]]
+    return ["".join(f"{line}\n" for line in one) for one in written]
+
+
+def writer(run: Run, options: decoding.Options, usual_length: int) -> Callable[..., jax.Array]:
+    """The objective's compiled `generate`."""
+    if options.length is None:
+        options = dataclasses.replace(options, length=usual_length)
+    return jax.jit(partial(run.objective.generate, options=options))
+
+
+def blocks(items: list[int]) -> Iterator[list[int]]:
+    return (items[first : first + BLOCK] for first in range(0, len(items), BLOCK))
+
+
+def read_lines(file: Path) -> str:
+    """The text of a file. Raises UsageError where it is none."""
+    try:
+        return file.read_text("utf-8")
+    except OSError as error:
+        raise UsageError(f"--input={file} can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--input={file} is not UTF-8 text: byte {error.start}") from error
 
 
 def main(

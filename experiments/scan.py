@@ -1,0 +1,29 @@
+"""SCAN (Lake and Baroni 2018): commands to actions; which generalisation fails, and which does not.
+
+python launch.py train --config=experiments/scan.py     (simple, length, jump, turn_left)
+"""
+
+from ml_collections import config_dict
+
+from seqgen import config
+
+VARIANTS = ("simple", "length", "jump", "turn_left")
+
+
+def get_config(arg: str | None = None) -> config_dict.ConfigDict:
+    c = config.default(dataset="scan", model="encoder_decoder", objective="likelihood")
+    c.dataset.split = config.variant_of(arg, VARIANTS)
+    c.dataset.batch_size = 64
+    c.model.hidden_size, c.model.embedding_size = 200, 64
+    c.model.num_layers = 1
+    c.model.attention = "general"
+    c.model.input_dropout = c.model.output_dropout = 0.1
+    c.num_steps = 4000
+    c.log_every, c.eval_every, c.checkpoint_every = 50, 1000, 1000
+    c.monitor = "exact_match"
+    c.ema = 0.99
+    c.optimizer.rule, c.optimizer.learning_rate = "adamw", 3e-3
+    c.optimizer.schedule = "cosine"
+    c.optimizer.warmup_steps = 100
+    c.optimizer.clip_norm = 1.0
+    return c

@@ -1,0 +1,99 @@
+"""Answers out of a run directory: a line for each line, whatever else is asked at the same time."""
+
+import numpy as np
+import pytest
+import runs
+
+from seqgen import config as configs
+from seqgen import decoding, generate, verify
+from seqgen import run as stored_runs
+from seqgen.errors import UsageError
+
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+OPTIONS = decoding.Options()
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    """(run, its best checkpoint) of an encoder and a decoder that have hardly learnt a thing."""
+    c = configs.default(dataset="dates", model="encoder_decoder", objective="likelihood")
+    c.dataset.batch_size, c.dataset.train_size, c.dataset.test_size = 8, 64, 16
+    c.model.hidden_size = c.model.embedding_size = 8
+    c.num_steps = c.log_every = c.eval_every = c.checkpoint_every = 8
+    workdir = tmp_path_factory.mktemp("answers") / "run"
+    runs.run(c, workdir)
+    run = stored_runs.load(workdir)
+    return run, stored_runs.parameters(run, "best")
+
+
+def answered(opened, prompt, indices=range(1), seed=0, **options):
+    return generate.sample(*opened, indices, prompt, decoding.Options(**options), seed)
+
+
+def test_every_line_is_answered_on_a_line_alone_or_among_others(opened):
+    lines = [f"{day} May 1987" for day in range(1, generate.BLOCK + 4)]
+    (together,) = answered(opened, "\n".join(lines))
+    assert len(together.splitlines()) == len(lines)
+    (first,) = answered(opened, lines[0])
+    assert together.splitlines()[0] == first.rstrip("\n")
+    greedy = answered(opened, "\n".join(lines), temperature=0.0)[0].splitlines()
+    for place in (0, 5, generate.BLOCK + 2):
+        assert answered(opened, lines[place], temperature=0.0) == [f"{greedy[place]}\n"]
+
+
+def test_greedy_answers_are_the_plain_loop(opened):
+    """Against repeated full passes of the model over the growing answer."""
+    run, found = opened
+    data = configs.part("dataset", "dates")
+    model = configs.part("model", run.config.model.name).make(
+        configs.options(run.config, "model"), run.spec
+    )
+    tokens = data.encode(run.spec, "3 May 1987")[None]
+    written = []
+    for _ in range(run.spec["targets"]["length"]):
+        targets = np.asarray([[*written, 0]], np.int32)  # what it ends with has no influence
+        _, logits = model.apply({"params": found.params["model"]}, tokens, targets=targets)
+        written.append(int(np.argmax(logits[0, -1])))
+        if written[-1] == 0:
+            break
+    expected = data.decode(run.spec, np.asarray(written))
+    assert answered(opened, "3 May 1987", temperature=0.0) == [f"{expected}\n"]
+
+
+def test_samples_of_an_index_are_the_same_again_and_differ_from_others(opened):
+    first = answered(opened, "3 May 1987\n4 May 1987", range(3))
+    assert first == answered(opened, "3 May 1987\n4 May 1987", range(3))
+    assert len(set(first)) == 3
+
+
+def test_a_beams_samples_are_its_answers_in_their_order(opened):
+    every = answered(opened, "3 May 1987", range(4), beam=4)
+    assert len(set(every)) == 4
+    assert [every[2]] == answered(opened, "3 May 1987", range(2, 3), beam=4)
+    assert answered(opened, "3 May 1987", beam=1) == answered(opened, "3 May 1987", temperature=0.0)
+    with pytest.raises(UsageError, match="a beam of 2 finds so many answers, not 3"):
+        answered(opened, "3 May 1987", range(3), beam=2)
+
+
+def test_answers_are_marked_and_made_again(opened):
+    (file,) = generate.generate(*opened, 1, "3 May 1987\n1/1/2000", OPTIONS, 7)
+    assert verify.verify(file).finding is verify.Finding.GENERATED
+    file.write_text("1987-05-03\n2000-01-01\n")
+    assert verify.verify(file).finding is verify.Finding.ALTERED
+
+
+def test_inputs_that_can_not_be_answered_are_refused(opened, tmp_path):
+    for prompt in ("", "3 May 1987\n\n"):
+        with pytest.raises(UsageError, match="nothing to answer"):
+            answered(opened, prompt)
+    with pytest.raises(UsageError, match="'€' is not in the vocabulary"):
+        answered(opened, "3 May €")
+    with pytest.raises(UsageError, match="can't be read"):
+        generate.read_lines(tmp_path / "missing")
+    (tmp_path / "bytes").write_bytes(b"\xff")
+    with pytest.raises(UsageError, match="not UTF-8"):
+        generate.read_lines(tmp_path / "bytes")
+
+
+def test_an_input_longer_than_any_of_the_data_is_answered(opened):
+    assert answered(opened, "3 May 1987 " * 20)
