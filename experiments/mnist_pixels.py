@@ -22,13 +22,13 @@ def get_config(arg: str | None = None) -> config_dict.ConfigDict:
         c.model.cell, c.model.activation, c.model.recurrent_init = "rnn", "relu", "identity"
     else:
         c.model.chrono_max = 784  # Tallec & Ollivier 2018
-    c.num_steps = 12_000
-    c.log_every, c.eval_every, c.checkpoint_every = 100, 2000, 500
+    c.num_steps = 2000
+    c.log_every, c.eval_every, c.checkpoint_every = 100, 500, 500
     c.monitor = "accuracy"
-    c.ema = 0.995
+    c.ema = 0.99
     c.optimizer.rule = "adamw"
     c.optimizer.learning_rate = 1e-4 if variant == "irnn" else 2e-3
     c.optimizer.schedule = "cosine"
-    c.optimizer.warmup_steps = 200
+    c.optimizer.warmup_steps = 100
     c.optimizer.clip_norm = 1.0
     return c

@@ -23,8 +23,8 @@ from seqgen import optimizer
 from seqgen.errors import UsageError, out_of_range, unknown
 
 PARTS = {"dataset": "seqgen.datasets", "model": "seqgen.models", "objective": "seqgen.objectives"}
-# What may change between a run and its continuation: its length and how often it speaks.
-MAY_CHANGE_ON_RESUME = ("num_steps", "log_every", "checkpoint_every")
+# What may change between a run and its continuation: its length, how often it speaks and to whom.
+MAY_CHANGE_ON_RESUME = ("num_steps", "log_every", "checkpoint_every", "tensorboard")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +42,7 @@ class RunOptions:
     accumulate: int | None = None  # split each batch into so many parts, one after the other
     ema: float | None = None  # decay of the averaged parameters that evaluation then uses
     max_nonfinite: int = 20  # so many skipped steps in a row end the run
+    tensorboard: bool = False  # write event files too (extra tensorboard)
 
     def problems(self) -> Iterator[str]:
         return out_of_range(

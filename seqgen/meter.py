@@ -5,12 +5,15 @@
 
 import math
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
 
 from seqgen.config import RunOptions
 from seqgen.errors import Failure
+from seqgen.event_files import EventFiles
 from seqgen.metrics import Meaning, described
 from seqgen.progress import Progress, duration
 from seqgen.run_directory import MetricsLog
@@ -24,10 +27,10 @@ class Meter:
         options: RunOptions,
         unit: str | None,
         reports: dict[str, Meaning],
-        log: MetricsLog,
+        logs: Sequence[MetricsLog | EventFiles],
         progress: Progress,
     ) -> None:
-        self._options, self._unit, self._log, self._progress = options, unit, log, progress
+        self._options, self._unit, self._logs, self._progress = options, unit, logs, progress
         self._reports = reports
         self._pending: tuple[int, dict[str, jax.Array]] | None = None
         self._collected: list[dict[str, np.ndarray]] = []
@@ -46,7 +49,7 @@ class Meter:
 
     def report(self, split: str, step: int, metrics: dict[str, float]) -> None:
         """Logs and says the numbers of an evaluation."""
-        self._log.write({"step": step, "split": split, **metrics})
+        self._write({"step": step, "split": split, **metrics})
         self._progress.say(f"step {step}  {split}: {described(metrics, self._reports)}")
         self._clock = (time.monotonic(), step)  # the next rate must not count the evaluation
 
@@ -76,8 +79,12 @@ class Meter:
             rate = (step - step_then) / (now - then)
             record["steps_per_second"] = rate
             record["targets_per_second"] = rate * record["weight"]
-        self._log.write({"step": step, "split": "train", **record})
+        self._write({"step": step, "split": "train", **record})
         self._progress.show(self._line(step, record))
+
+    def _write(self, record: dict[str, Any]) -> None:
+        for log in self._logs:
+            log.write(record)
 
     def _line(self, step: int, record: dict[str, float]) -> str:
         loss = described({"loss": record["loss"]}, self._reports)

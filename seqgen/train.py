@@ -10,7 +10,9 @@ from seqgen import backend, decoding, generate, report, run_directory, run_lock
 from seqgen import config as configs
 from seqgen import run as runs
 from seqgen.checkpoint import Checkpoints
+from seqgen.errors import require
 from seqgen.evaluate import checkpoint_evaluator, line
+from seqgen.event_files import EventFiles
 from seqgen.interrupt import Interrupt, Interrupted
 from seqgen.meter import Meter
 from seqgen.metrics import target_unit
@@ -26,6 +28,8 @@ def train(config: config_dict.ConfigDict, workdir: Path, *, compilation_cache: b
     """
     backend.start(rows_together(config), compilation_cache=compilation_cache)
     configs.validate(config)
+    if config.tensorboard:
+        require("tensorboardX", "tensorboard")  # before anything is written
     with (
         run_lock.hold(workdir),
         Interrupt() as interrupt,
@@ -59,9 +63,13 @@ def loop(
     options, per_call = session.options, session.layout.steps_per_call
     state, due, resumed = begin_or_resume(session, checkpoints, progress)
     step, since_best = resumed or 0, int(state.monitor.since_best)
-    with run_directory.MetricsLog(session.workdir, step, evaluated=not due) as log:
+    with contextlib.ExitStack() as stack:
+        metrics_log = run_directory.MetricsLog(session.workdir, step, evaluated=not due)
+        logs = [stack.enter_context(metrics_log)]
+        if options.tensorboard:
+            logs.append(stack.enter_context(EventFiles(session.workdir)))
         unit = target_unit(session.dataset.spec)
-        meter = Meter(options, unit, session.reports, log, progress)
+        meter = Meter(options, unit, session.reports, logs, progress)
         try:
             while True:
                 if due or (step != resumed and step and step % options.checkpoint_every == 0):

@@ -13,20 +13,14 @@ from seqgen import backend
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
+# tests compile much and compute little: a third of the time, the same results
+jax.config.update("jax_disable_most_optimizations", True)
 cache_home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
 backend.keep_compiled(cache_home / "seqgen-tests")
 
 
 @pytest.fixture
-def compiled_quickly():
-    """For tests that compile much and compute little: a third of the time, the same results."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
-@pytest.fixture
-def float64(compiled_quickly):
+def float64():
     with jax.enable_x64(True):
         yield
 

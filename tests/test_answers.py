@@ -10,8 +10,6 @@ import pytest
 from seqgen.evaluate import means
 from seqgen.metrics import answers
 
-pytestmark = pytest.mark.usefixtures("compiled_quickly")
-
 
 def words(row):
     row = row.tolist()

@@ -24,6 +24,7 @@ ORDER = (
     "config",
     "step",
     "run_directory",
+    "event_files",
     "run_lock",
     "environment",
     "stored_state",

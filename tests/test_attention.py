@@ -7,7 +7,6 @@ import pytest
 
 from seqgen.attention import SCORES, Attention, masked_softmax
 
-pytestmark = pytest.mark.usefixtures("compiled_quickly")
 B, T, S, D = 3, 4, 5, 6
 
 

@@ -153,7 +153,7 @@ def likelihoods(dataset, model, params):
     return total
 
 
-def test_no_number_depends_on_batches_or_blocks(tmp_path, compiled_quickly):
+def test_no_number_depends_on_batches_or_blocks(tmp_path):
     spec = made(tmp_path).spec
     model = many_to_many.make(many_to_many.Options(hidden_size=6), spec)
     variables = model.init(jax.random.key(1), jnp.zeros((1, 3, 88)))

@@ -12,7 +12,6 @@ from seqgen.errors import UsageError
 from seqgen.models import encoder_decoder
 from seqgen.objectives import likelihood
 
-pytestmark = pytest.mark.usefixtures("compiled_quickly")
 B, S, T, V_IN, V = 3, 5, 4, 6, 7
 LENGTH_B = jnp.asarray([5, 2, 3])
 SPEC = {

@@ -9,7 +9,6 @@ from seqgen import decoding, generate, verify
 from seqgen import run as stored_runs
 from seqgen.errors import UsageError
 
-pytestmark = pytest.mark.usefixtures("compiled_quickly")
 OPTIONS = decoding.Options()
 
 

@@ -12,7 +12,6 @@ from seqgen import cells, recurrence
 from seqgen.errors import UsageError
 from seqgen.layers import Recurrent, RecurrentOptions, dropout
 
-pytestmark = pytest.mark.usefixtures("compiled_quickly")
 B, T, E, D = 3, 5, 4, 6
 
 

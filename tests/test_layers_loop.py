@@ -12,7 +12,6 @@ import pytest
 from seqgen import cells
 from seqgen.layers import Recurrent, RecurrentOptions
 
-pytestmark = pytest.mark.usefixtures("compiled_quickly")
 B, T, D = 3, 5, 6
 ALL = cells.names()
 STACKS = {

@@ -14,7 +14,7 @@ from seqgen.run_directory import MetricsLog
 def test_too_many_non_finite_steps_are_seen_wherever_in_a_call_they_are(at, tmp_path):
     counts = np.roll([3, 0, 0], at)
     with Progress(tmp_path / "log.txt") as progress, MetricsLog(tmp_path, 0) as log:
-        meter = Meter(RunOptions(max_nonfinite=3), None, {}, log, progress)
+        meter = Meter(RunOptions(max_nonfinite=3), None, {}, [log], progress)
         meter.add(3, {"nonfinite": counts})
         with pytest.raises(Failure, match="not finite in 3 steps in a row, by step 3"):
             meter.flush()

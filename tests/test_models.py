@@ -8,7 +8,6 @@ import pytest
 from seqgen.errors import UsageError
 from seqgen.models import many_to_many, many_to_one
 
-pytestmark = pytest.mark.usefixtures("compiled_quickly")
 B, T, V, E = 3, 7, 5, 4
 STACKS = [
     {},

@@ -14,7 +14,6 @@ from seqgen import step as steps
 from seqgen.models import many_to_many
 from seqgen.objectives import likelihood
 
-pytestmark = pytest.mark.usefixtures("compiled_quickly")
 V, B, T = 5, 4, 6
 SPEC = {
     "dataset": "stream",

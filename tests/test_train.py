@@ -180,7 +180,7 @@ def test_the_plateau_was_reached_in_the_run_that_is_resumed(tmp_path):
     [("streams", 1), *(pytest.param(k, 3, marks=pytest.mark.slow) for k in runs.KINDS)],
 )
 def test_killed_at_random_moments_and_resumed_is_uninterrupted(kind, kills, tmp_path):
-    config_flag = runs.experiment(kind, tmp_path, times=10)
+    config_flag = runs.experiment(kind, tmp_path, times=3 * kills)  # room for that many
     config = configs.load(config_flag.removeprefix("--config="))
     assert runs.launch(tmp_path / "whole", config_flag).wait() == 0
     chance = random.Random(kind)
