@@ -140,7 +140,7 @@ def seqgen(case: Case) -> Step:
     begin = lambda: steps.init(objective, chains, batch, run, larger_is_better=False)  # noqa: E731
     shapes = jax.eval_shape(begin)
     layout = session.lay_out(
-        shapes, rows=case.batch, targets=case.batch * case.steps, intervals=(1,)
+        shapes, rows=case.batch, time_steps=case.batch * case.steps, intervals=(1,)
     )
     mesh = jax.make_mesh((layout.devices,), ("batch",), (jax.sharding.AxisType.Auto,))
     everywhere = NamedSharding(mesh, PartitionSpec())

@@ -64,6 +64,12 @@ def checked(which: str | int) -> str | int:
         raise UsageError(f"--checkpoint is best, latest or a step, not {which!r}") from error
 
 
+def steps_of(spec: dict[str, Any]) -> int:
+    """Time steps of one example at most: those that are read, and those of an answer written."""
+    answered = spec["targets"]["per"] == "answer"
+    return spec["length"] + (spec["targets"]["length"] if answered else 0)
+
+
 def example(spec: dict[str, Any], rows: int) -> dict[str, jax.Array]:
     """A batch of zeros as the spec promises it: enough to build a model for."""
     shape, batch = (rows, spec["length"]), {}

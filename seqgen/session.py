@@ -76,7 +76,7 @@ def prepare(config: config_dict.ConfigDict, workdir: Path, progress: Progress) -
     layout = lay_out(
         shapes,
         rows=rows_together(config),
-        targets=config.dataset.batch_size * dataset.spec["length"],
+        time_steps=config.dataset.batch_size * runs.steps_of(dataset.spec),
         intervals=(config.log_every, config.eval_every, config.checkpoint_every, config.num_steps),
     )
     mesh = jax.make_mesh((layout.devices,), ("batch",), (jax.sharding.AxisType.Auto,))
@@ -136,10 +136,12 @@ def caller(step_on: Callable[[Any], Callable], layout: plan.RunPlan, placements:
     return call
 
 
-def lay_out(state: State, *, rows: int, targets: int, intervals: tuple[int, ...]) -> plan.RunPlan:
+def lay_out(
+    state: State, *, rows: int, time_steps: int, intervals: tuple[int, ...]
+) -> plan.RunPlan:
     """The run's plan from what is known before anything is computed.
 
-    `rows` are computed together, and a batch has so many targets, padding included.
+    `rows` are computed together, and a batch has so many time steps, padding included.
     """
     sizes = [
         (jax.tree_util.keystr(path[-1:], simple=True), leaf.size, leaf.size * leaf.dtype.itemsize)
@@ -151,7 +153,7 @@ def lay_out(state: State, *, rows: int, targets: int, intervals: tuple[int, ...]
         platform=jax.default_backend(),
         available=jax.device_count(),
         rows=rows,
-        operations=6.0 * weights * targets,
+        operations=6.0 * weights * time_steps,
         recurrent_bytes=max((size_bytes for _, size_bytes in recurrent), default=0),
         recurrent_share=sum(size for size, _ in recurrent) / weights,
         intervals=intervals,
