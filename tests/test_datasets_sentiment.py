@@ -146,7 +146,7 @@ def test_quotes_and_line_breaks_belong_to_a_csv_text_and_quotes_to_a_tsv_text(tm
     rows = [('say "yes", twice\nplease', "a"), ("plain", "b")]
     dataset = made(table(tmp_path / "train.csv", rows * 10), unit="character")
     assert set(rows_of(dataset, "train")) == set(rows)
-    (tmp_path / "t.tsv").write_text('text\tlabel\n' + '"half open\ta\nplain\tb\n' * 9)
+    (tmp_path / "t.tsv").write_text("text\tlabel\n" + '"half open\ta\nplain\tb\n' * 9)
     dataset = made(tmp_path / "t.tsv", unit="character")
     assert set(rows_of(dataset, "train")) == {('"half open', "a"), ("plain", "b")}
 
