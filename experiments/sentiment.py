@@ -2,7 +2,7 @@
 
 python launch.py train --config=experiments/sentiment.py        (binary, fine)
 1 minute on one CPU core; test accuracy 80.7 %, the mean of 3 seeds (79.0 to 82.2 %); of fine, only
-the start was run. Needs $SEQGEN_DATA/sst. Whole sentences alone are learnt from; with the treebank's
+the start was run. Needs $SEQGEN_DATA/sst. It learns from whole sentences alone; with the treebank's
 phrases too, 82.7 % is published (Kim 2014, CNN-rand).
 """
 
