@@ -20,7 +20,7 @@ NEEDS_DATA = pytest.mark.skipif(
     "SEQGEN_DATA" not in os.environ, reason="needs the data that SEQGEN_DATA names"
 )
 PROMISE = re.compile(
-    r"\d+ (second|minute)s? on 2 CPU cores.*?"  # how long it takes
+    r"\d+ (second|minute)s? on (2 CPU cores|one CPU core).*?"  # how long it takes
     r"((test|validation) [a-z ]*\d|only its start was run)"  # and what comes out
 )
 
@@ -107,6 +107,26 @@ def test_digits_reach_their_accuracy_over_five_seeds(tmp_path):
 @NEEDS_DATA
 def test_mnist_rows_reach_their_accuracy(tmp_path):
     assert trained(tmp_path / "run", "mnist_rows.py")["accuracy"] >= 0.988
+
+
+@pytest.mark.slow
+@NEEDS_DATA
+def test_sentiment_is_learnt_from_scratch_over_three_seeds(tmp_path):
+    accuracies = [
+        trained(tmp_path / str(seed), "sentiment.py", f"--config.seed={seed}")["accuracy"]
+        for seed in range(3)
+    ]
+    assert sum(accuracies) / 3 >= 0.80, accuracies
+
+
+@pytest.mark.slow
+def test_word_order_is_read_by_an_lstm_and_is_nothing_to_a_bag(tmp_path):
+    accuracy = {
+        variant: trained(tmp_path / variant, f"sentiment_order.py:{variant}")["accuracy"]
+        for variant in ("lstm", "bag")
+    }
+    assert accuracy["lstm"] >= 0.99
+    assert abs(accuracy["bag"] - 0.5) < 0.025  # 10,000 sentences: five standard errors
 
 
 @pytest.mark.slow
