@@ -158,7 +158,7 @@ def _train_batch(
     key_order, key_shift = jax.random.split(jax.random.fold_in(key, epoch))
     order_P = jax.vmap(partial(sampling.permute, key_order, size=size))(jnp.arange(size))
     blocks_P = jnp.take(first[1:] - first[:-1], order_P)
-    line_B = jnp.arange(options.batch_size) * batches + number
+    line_B = jnp.arange(options.batch_size, dtype=jnp.int32) * batches + number
     fill_B = line_B >= first[-1]
     place_B, block_B = _place(
         jnp.pad(jnp.cumsum(blocks_P, dtype=jnp.int32), (1, 0)),
