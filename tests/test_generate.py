@@ -152,7 +152,7 @@ def assert_unknown(run, best, damage):
 def test_a_record_of_another_version_is_not_made_again(run, best):
     (file,) = generate.generate(run, best, 1, None, OPTIONS, 0)
     record = json.loads(generate.record_of(file).read_text())
-    record["decoding"]["beam"] = 4
+    record["decoding"]["penalty"] = 4
     run_directory.write_json(generate.record_of(file), record)
     verdict = verify.verify(file)
     assert verdict.finding is verify.Finding.UNREPEATED

@@ -5,10 +5,8 @@ lines, gzipped or not. The dataset `sentiment` makes tokens of what it returns.
 """
 
 import csv
-import gzip
 import io
 import json
-import zlib
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -16,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seqgen.datasets import sampling
+from seqgen.datasets import files, sampling
 from seqgen.errors import UsageError, unknown
 
 SST_CLASSES = {
@@ -117,7 +115,7 @@ def _treebank(folder: Path, labels: str) -> Splits:
         if file is None:
             raise UsageError(f"{folder} has no stsa.{labels}.{name}, beside its training file")
         splits[split] = []
-        for place, line in _lines(file):
+        for place, line in files.lines(file):
             number, space, text = line.partition(" ")
             if not space or number not in map(str, range(len(classes))):
                 raise UsageError(
@@ -132,10 +130,10 @@ def _reviews(folder: Path) -> list[Row]:
     """One text a file. A line break is written `<br />` there, which is no word."""
     rows = []
     for name, label in IMDB_CLASSES.items():
-        files = sorted((folder / name).glob("*.txt"))
-        if not files:
+        found = sorted((folder / name).glob("*.txt"))
+        if not found:
             raise UsageError(f"{folder / name} has no texts: IMDB's are files *.txt there")
-        rows += [Row(_text(f).replace("<br />", " "), label, f"{f} line 1") for f in files]
+        rows += [Row(files.text(f).replace("<br />", " "), label, f"{f} line 1") for f in found]
     return rows
 
 
@@ -144,8 +142,8 @@ def _tables(folder: Path, columns: tuple[str, str]) -> Splits:
     names = {"train": ("train",), "valid": ("valid", "dev"), "test": ("test",)}
     splits = {}
     for split, known in names.items():
-        files = (_found(folder, f"{name}.", TABLE_ENDINGS) for name in known)
-        if file := next(filter(None, files), None):
+        found = (_found(folder, f"{name}.", TABLE_ENDINGS) for name in known)
+        if file := next(filter(None, found), None):
             splits[split] = _table(file, columns)
     return splits
 
@@ -170,7 +168,7 @@ def _table(file: Path, columns: tuple[str, str]) -> list[Row]:
 
 
 def _json_rows(file: Path, columns: tuple[str, str]) -> Iterator[tuple[str, dict]]:
-    for place, line in _lines(file):
+    for place, line in files.lines(file):
         try:
             row = json.loads(line)
         except ValueError as error:
@@ -187,7 +185,7 @@ def _separated_rows(
     """Rows named by the first one. Quotes are characters like others where tabs separate."""
     quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
     # a row may have line breaks within quotes, so that the reader alone knows where one ends
-    stream = io.StringIO(_text(file), newline="")
+    stream = io.StringIO(files.text(file), newline="")
     reader = csv.reader(stream, delimiter=separator, quoting=quoting, strict=True)
     header = None
     try:
@@ -208,27 +206,6 @@ def _check_columns(place: str, names: Iterable[str], columns: tuple[str, str]) -
     for column in columns:
         if column not in names:
             raise unknown(f"column in {place}:", column, names)
-
-
-def _lines(file: Path) -> Iterator[tuple[str, str]]:
-    """(place, line); a newline ends a line and nothing else does, unlike for `splitlines`."""
-    for number, line in enumerate(_text(file).removesuffix("\n").split("\n"), 1):
-        yield f"{file} line {number}", line.removesuffix("\r")
-
-
-def _text(file: Path) -> str:
-    try:
-        content = file.read_bytes()
-        content = gzip.decompress(content) if file.suffix == ".gz" else content
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise UsageError(f"{file} line {line} is not UTF-8 text") from error
-    except (EOFError, OSError, zlib.error) as error:
-        raise UsageError(f"{file} can't be read: {error}") from error
-    if not text:
-        raise UsageError(f"{file} is empty")
-    return text
 
 
 def _cut(splits: Splits, shares: tuple[float, ...]) -> Splits:

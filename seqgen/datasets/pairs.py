@@ -45,9 +45,9 @@ def stored(
         inputs = [encode_input(source) for source, _ in pairs]
         answers = [np.append(encode_answer(answer), 0) for _, answer in pairs]
         arrays[split] = {
-            "inputs": padded(inputs, sizes[0]),
+            "inputs": sampling.padded(inputs, max(map(len, inputs)), sizes[0]),
             "length_B": np.asarray([len(row) for row in inputs], np.int32),
-            "targets": padded(answers, sizes[1]),
+            "targets": sampling.padded(answers, max(map(len, answers)), sizes[1]),
         }
     longest = {
         name: max(fields[name].shape[1] for fields in arrays.values())
@@ -70,14 +70,6 @@ def stored(
         "start": start,
     }
     return sampling.stored(spec, arrays, batch_size, dict)
-
-
-def padded(rows: list[np.ndarray], size: int) -> np.ndarray:
-    """Rows of token ids below `size` as one array [N, T], 0 past their ends."""
-    array = np.zeros((len(rows), max(map(len, rows))), np.min_scalar_type(size - 1))
-    for row, tokens in zip(array, rows, strict=True):
-        row[: len(tokens)] = tokens
-    return array
 
 
 def encode(spec: dict[str, Any], raw: str) -> np.ndarray:

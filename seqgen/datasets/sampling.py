@@ -185,6 +185,14 @@ def _typed(batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
     return {name: typed(x) for name, x in batch.items()}
 
 
+def padded(rows: list[np.ndarray], length: int, size: int) -> np.ndarray:
+    """Rows of token ids below `size` as one array [N, length] of a small type, 0 past each end."""
+    tokens_NT = np.zeros((len(rows), length), np.min_scalar_type(size - 1))
+    for tokens_T, row in zip(tokens_NT, rows, strict=True):
+        tokens_T[: len(row)] = row
+    return tokens_NT
+
+
 def draw_length(key: jax.Array, options: Any) -> jax.Array | int:
     """One length, uniform from `min_length` to `length`; `length` if `min_length` is None."""
     if options.min_length is None:

@@ -6,14 +6,13 @@ actions, `jump` and `turn_left` all that use a primitive which training shows al
 """
 
 import dataclasses
-import gzip
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from seqgen.datasets import Dataset, pairs, sampling
+from seqgen.datasets import Dataset, files, pairs, sampling
 from seqgen.datasets.pairs import decode, encode  # noqa: F401  (the dataset's own)
 from seqgen.errors import UsageError, not_among, out_of_range
 
@@ -125,20 +124,13 @@ def actions(command: str) -> str:
 
 def published(folder: Path, name: str) -> pairs.Pairs:
     """The pairs of a published file, gzipped or not. Raises UsageError that names the bad line."""
-    file = next((f for f in (folder / f"{name}.gz", folder / name) if f.is_file()), None)
+    file = files.found(folder, name)
     if file is None:
         raise UsageError(f"no {name}.gz or {name} in {folder}: it is to be had from {SOURCE}")
-    try:
-        content = file.read_bytes()
-        text = (gzip.decompress(content) if file.suffix == ".gz" else content).decode()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} can't be read: {error}") from error
     found = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for place, line in files.lines(file):
         command, mark, answer = line.removeprefix("IN: ").partition(" OUT: ")
         if not (line.startswith("IN: ") and mark and command and answer):
-            raise UsageError(f"{file}, line {number} is not 'IN: command OUT: actions': {line!r}")
+            raise UsageError(f"{place} is not 'IN: command OUT: actions': {line!r}")
         found.append((command, answer.strip()))
-    if not found:
-        raise UsageError(f"{file} is empty")
     return found

@@ -78,7 +78,8 @@ def make(options: Options) -> Dataset:
     number = {name: place for place, name in enumerate(classes)}
     arrays = {
         split: {
-            **_padded(tokens[split], length, spec["inputs"]["size"]),
+            "inputs": sampling.padded(tokens[split], length, spec["inputs"]["size"]),
+            "length_B": np.array([len(row) for row in tokens[split]], np.int32),
             "targets": np.array([number[row.label] for row in rows[split]], np.int32),
         }
         for split in rows
@@ -105,11 +106,3 @@ def _repeated(texts: dict[str, list[str]]) -> dict[str, int]:
     return {
         split: sum(text in seen for text in texts[split]) for split in texts if split != "train"
     }
-
-
-def _padded(rows: list[np.ndarray], length: int, vocabulary_size: int) -> dict[str, np.ndarray]:
-    """Tokens [N, T] with zeros after each row's end, and the lengths [N]."""
-    tokens_NT = np.zeros((len(rows), length), np.min_scalar_type(vocabulary_size - 1))
-    for tokens_T, row in zip(tokens_NT, rows, strict=True):
-        tokens_T[: len(row)] = row
-    return {"inputs": tokens_NT, "length_B": np.array([len(row) for row in rows], np.int32)}

@@ -13,14 +13,13 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from seqgen.datasets import SPLITS, Dataset, sampling
+from seqgen.datasets import SPLITS, Dataset, files, sampling
 from seqgen.errors import UsageError, not_among, out_of_range
 
 UNITS = ("character", "word")
@@ -154,7 +153,7 @@ def _read(options: Options) -> tuple[dict[str, str | list[str]], str]:
         return _cut(options, "\n".join(topics[name] for name in sorted(topics))), "Python's help"
     path = sampling.located(options.path, options.source)
     if path.is_file():
-        return _cut(options, _read_file(path)), str(path)
+        return _cut(options, files.text(path)), str(path)
     layout = next((names for names in LAYOUTS if (path / names.format("train")).is_file()), None)
     if layout is None:
         have = ", ".join(names.format("train") for names in LAYOUTS)
@@ -163,25 +162,11 @@ def _read(options: Options) -> tuple[dict[str, str | list[str]], str]:
             f"dataset.path={path} {problem}{sampling.from_source(options.source)}: name a UTF-8 "
             f"file, or a folder with one of {have}"
         )
-    files = {split: path / layout.format(split) for split in SPLITS}
-    if not files["test"].exists():
-        del files["test"]
-    texts = {split: _units(_read_file(file), options.unit) for split, file in files.items()}
+    named = {split: path / layout.format(split) for split in SPLITS}
+    if not named["test"].exists():
+        del named["test"]
+    texts = {split: _units(files.text(file), options.unit) for split, file in named.items()}
     return texts, str(path)
-
-
-def _read_file(file: Path) -> str:
-    try:
-        text = file.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"{file} is not UTF-8 text: its byte {error.start} can't be decoded"
-        ) from error
-    except OSError as error:
-        raise UsageError(f"{file} can't be read: {error.strerror}") from error
-    if not text:
-        raise UsageError(f"{file} is empty")
-    return text
 
 
 def _cut(options: Options, text: str) -> dict[str, str | list[str]]:

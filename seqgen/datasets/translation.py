@@ -3,16 +3,14 @@ other, as Multi30k (Elliott et al. 2016) has them.
 """
 
 import dataclasses
-import gzip
 import re
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from seqgen.datasets import Dataset, pairs, sampling, vocabulary
+from seqgen.datasets import Dataset, files, pairs, sampling, vocabulary
 from seqgen.datasets.pairs import decode  # noqa: F401  (the dataset's own)
 from seqgen.errors import UsageError, out_of_range
 
@@ -53,7 +51,7 @@ def make(options: Options) -> Dataset:
     folder = sampling.located(options.path, SOURCE)
     splits = {}
     for split, names in NAMES.items():
-        found = [name for name in names if _file(folder, name, options.from_language)]
+        found = [name for name in names if files.found(folder, f"{name}.{options.from_language}")]
         if not found and split != "test":
             wanted = " or ".join(f"{name}.{options.from_language}[.gz]" for name in names)
             raise UsageError(
@@ -88,42 +86,17 @@ def prepared(text: str, unit: str, lowercase: bool) -> str:
 
 
 def _pairs(folder: Path, name: str, options: Options) -> pairs.Pairs:
-    sides = []
+    sides, read = [], []
     for language in (options.from_language, options.to_language):
-        file = _file(folder, name, language)
+        file = files.found(folder, f"{name}.{language}")
         if file is None:
             raise UsageError(f"no {name}.{language}[.gz] in {folder}, beside the other language's")
-        lines = _lines(file)
-        for number, line in enumerate(lines, start=1):
+        sides.append([])
+        for place, line in files.lines(file):
             if not line.strip():
-                raise UsageError(f"{file}, line {number} is empty")
-        sides.append((file, lines))
-    (first, sources), (second, answers) = sides
-    if len(sources) != len(answers):
-        raise UsageError(f"{first} has {len(sources)} lines, but {second} has {len(answers)}")
-    return [
-        tuple(prepared(text, options.unit, options.lowercase) for text in pair)
-        for pair in zip(sources, answers, strict=True)
-    ]
-
-
-def _file(folder: Path, name: str, language: str) -> Path | None:
-    files = (folder / f"{name}.{language}{ending}" for ending in (".gz", ""))
-    return next((file for file in files if file.is_file()), None)
-
-
-def _lines(file: Path) -> list[str]:
-    try:
-        content = file.read_bytes()
-        text = (gzip.decompress(content) if file.suffix == ".gz" else content).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"{file} is not UTF-8 text: its byte {error.start} can't be decoded"
-        ) from error
-    except (EOFError, OSError, zlib.error) as error:
-        raise UsageError(f"{file} can't be read: {error}") from error
-    lines = text.split("\n")
-    lines = lines[:-1] if lines[-1] == "" else lines
-    if not lines:
-        raise UsageError(f"{file} is empty")
-    return lines
+                raise UsageError(f"{place} is empty")
+            sides[-1].append(prepared(line, options.unit, options.lowercase))
+        read.append(f"{file} has {len(sides[-1])} lines")
+    if len(sides[0]) != len(sides[1]):
+        raise UsageError(", but ".join(read))
+    return list(zip(*sides, strict=True))
