@@ -13,7 +13,7 @@ demo: .venv/installed  # trains a character model of English, then shows where i
 	$(BIN)/python launch.py train --config=experiments/char_lm.py
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 slow: .venv/installed
 	$(BIN)/python -m pytest -m slow
