@@ -1,8 +1,8 @@
 """SCAN (Lake and Baroni 2018): commands to actions; which generalisation fails, and which does not.
 
 python launch.py train --config=experiments/scan.py     (simple, length, jump, turn_left)
-5 minutes on 2 CPU cores; simple: test exact match 99.9 % (published: 99.7 to 99.8), of one seed and a
-random division of our own. Of the others only the start was run.
+5 minutes on 2 CPU cores; simple: test exact match 99.9 % (published: 99.7 to 99.8), one seed on
+a random division of our own. The others were not run.
 """
 
 from ml_collections import config_dict
