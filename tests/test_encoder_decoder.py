@@ -1,6 +1,5 @@
 """The encoder and decoder: writing step by step is the teacher-forced pass, padding is nothing."""
 
-import dataclasses
 from functools import partial
 
 import jax
@@ -182,4 +181,3 @@ def test_options_and_data_that_do_not_fit_are_refused():
 def test_the_encoders_options_do_not_reach_the_decoder():
     _, variables = built(attention="general", bidirectional=True)
     assert set(variables["params"]["decoder"]) == {"layer_0"}
-    assert dataclasses.replace(encoder_decoder.Options(), bidirectional=True).bidirectional
