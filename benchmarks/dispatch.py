@@ -36,7 +36,8 @@ def loop_rate(folder: Path) -> float:
     """Steps per second of `train.loop`, compiled before the clock starts."""
     with Progress(folder / "log.txt") as progress, Interrupt() as interrupt:
         session = prepare(tiny(STEPS), folder, progress)
-        state, _ = session.call(session.begin(), session.arrays)
+        count = session.layout.steps_per_call
+        state, _ = session.call(session.begin(), session.arrays, 0, count)
         jax.block_until_ready(session.validate(state.evaluated, session.arrays, interrupt))
         with Checkpoints(folder) as checkpoints:
             began = time.perf_counter()
@@ -51,10 +52,10 @@ def single_rate(folder: Path) -> float:
         config.log_every = config.eval_every = config.checkpoint_every = config.num_steps = 1
         session = prepare(config, folder, progress)
     assert session.layout.steps_per_call == 1
-    state, _ = session.call(session.begin(), session.arrays)
+    state, _ = session.call(session.begin(), session.arrays, 0, 1)
     began = time.perf_counter()
-    for _ in range(STEPS):
-        state, _ = session.call(state, session.arrays)
+    for number in range(STEPS):
+        state, _ = session.call(state, session.arrays, number, 1)
     jax.block_until_ready(state)
     return STEPS / (time.perf_counter() - began)
 

@@ -30,23 +30,27 @@ POLL_SECONDS = 2.0
 def evaluator(
     objective: Objective, dataset: Dataset, split: str, mesh: Mesh
 ) -> Callable[[dict[str, Any], Any, Interrupt], dict[str, float]]:
-    """Compiles once; returns (params, arrays, interrupt) -> reported numbers over the whole split.
+    """Returns (params, arrays, interrupt) -> reported numbers over the whole split.
 
-    Values are summed in double precision over single examples (rows), so that no number depends on
-    how the split was batched. Raises Interrupted between batches when a signal has come.
+    Compiles once for each shape of the batches. Values are summed in double precision over single
+    examples (rows), so that no number depends on how the split was batched. Raises Interrupted
+    between batches when a signal has come.
     """
-    examples = partial(dataset.batch, split=split, key=None)
-    first = jax.eval_shape(examples, dataset.arrays, index=jnp.int32(0))
+
+    def examples(arrays, index, shape):
+        return dataset.batch(arrays, split, index, None, *shape)
+
+    start = partial(examples, index=jnp.int32(0), shape=dataset.shape(split, 0, False))
+    first = jax.eval_shape(start, dataset.arrays)
     split_rows = P("batch") if len(first["weight_B"]) % mesh.size == 0 else P()
 
     @partial(jax.jit, out_shardings=NamedSharding(mesh, split_rows))  # as `measure` returns it
     def begin(arrays):
-        batch = examples(arrays, index=jnp.int32(0))
-        return objective.init(jax.random.key(0), batch)[1]
+        return objective.init(jax.random.key(0), start(arrays))[1]
 
-    @jax.jit
-    def measure(params, memory, arrays, index):
-        batch = examples(arrays, index=index)
+    @partial(jax.jit, static_argnums=4)
+    def measure(params, memory, arrays, index, shape):
+        batch = examples(arrays, index, shape)
         key_data = jax.random.key_data(jax.random.fold_in(jax.random.key(0), index))
         return jax.shard_map(
             lambda p, m, b, k: objective.measure(p, m, b, jax.random.wrap_key_data(k)),
@@ -59,7 +63,8 @@ def evaluator(
     def run(params: dict[str, Any], arrays: Any, interrupt: Interrupt) -> dict[str, float]:
         memory, pieces = begin(arrays), []
         for index in range(dataset.num_batches[split]):
-            measured, memory = measure(params, memory, arrays, jnp.int32(index))
+            shape = dataset.shape(split, index, False)
+            measured, memory = measure(params, memory, arrays, jnp.int32(index), shape)
             pieces.append(measured)
             if len(pieces) > 1:  # read the previous one while this one is computed
                 pieces[-2] = jax.device_get(pieces[-2])

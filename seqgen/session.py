@@ -18,7 +18,7 @@ from seqgen import backend, environment, optimizer, plan, run_directory
 from seqgen import config as configs
 from seqgen import run as runs
 from seqgen import step as steps
-from seqgen.datasets import Dataset
+from seqgen.datasets import Dataset, one_shape
 from seqgen.errors import UsageError
 from seqgen.evaluate import evaluator
 from seqgen.interrupt import Interrupt
@@ -77,7 +77,10 @@ def prepare(config: config_dict.ConfigDict, workdir: Path, progress: Progress) -
         shapes,
         rows=rows_together(config),
         time_steps=config.dataset.batch_size * runs.steps_of(dataset.spec),
-        intervals=(config.log_every, config.eval_every, config.checkpoint_every, config.num_steps),
+        intervals=(
+            *(config.log_every, config.eval_every, config.checkpoint_every, config.num_steps),
+            *(() if dataset.shape is one_shape else (1,)),  # the host names every batch's shape
+        ),
     )
     mesh = jax.make_mesh((layout.devices,), ("batch",), (jax.sharding.AxisType.Auto,))
     everywhere = NamedSharding(mesh, PartitionSpec())
@@ -89,8 +92,10 @@ def prepare(config: config_dict.ConfigDict, workdir: Path, progress: Progress) -
         scale=chain_options.plateau_scale,
     )
 
-    def step_on(arrays):
-        batch = partial(dataset.batch, arrays, "train")
+    def step_on(arrays, shape):
+        def batch(index, key):
+            return dataset.batch(arrays, "train", index, key, *shape)
+
         return steps.make_step(objective, optimizers, batch, options, mesh)
 
     record(config, stored, dataset, layout, workdir, progress)
@@ -105,7 +110,7 @@ def prepare(config: config_dict.ConfigDict, workdir: Path, progress: Progress) -
         reports=objective.reports,
         begin=jax.jit(begin, out_shardings=placed),
         target=jax.tree.map(lambda s, p: s.update(sharding=p), shapes, placed),
-        call=caller(step_on, layout, (placed, everywhere)),
+        call=caller(step_on, dataset, layout, (placed, everywhere)),
         observe=jax.jit(observe, out_shardings=everywhere),
         validate=evaluator(objective, dataset, "valid", mesh),
     )
@@ -123,15 +128,21 @@ def program(
     )
 
 
-def caller(step_on: Callable[[Any], Callable], layout: plan.RunPlan, placements: Any) -> Call:
-    """(state, arrays, count) -> (state, metrics).
+def caller(
+    step_on: Callable[..., Callable], dataset: Dataset, layout: plan.RunPlan, placements: Any
+) -> Call:
+    """(state, arrays, step, count) -> (state, metrics): `count` steps after step number `step`.
 
-    Compiled once for each count: usually there is one, and another where a resume has to catch up.
+    Compiled once for each count and shape: usually there is one count, and another where a resume
+    has to catch up.
     """
-    compiled = functools.cache(partial(program, step_on, layout=layout, placements=placements))
 
-    def call(state: State, arrays: Any, count: int = layout.steps_per_call):
-        return compiled(count)(state, arrays)
+    @functools.cache
+    def compiled(count: int, shape: tuple[int, ...]):
+        return program(partial(step_on, shape=shape), count, layout, placements)
+
+    def call(state: State, arrays: Any, step: int, count: int):
+        return compiled(count, dataset.shape("train", step, True))(state, arrays)
 
     return call
 

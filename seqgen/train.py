@@ -89,7 +89,7 @@ def loop(
                     raise Interrupted(interrupt.requested)
                 # a run that is resumed with other intervals may begin in the middle of a call
                 count = per_call - step % per_call
-                state, metrics = session.call(state, session.arrays, count)
+                state, metrics = session.call(state, session.arrays, step, count)
                 step += count
                 due = step % options.eval_every == 0 or step >= options.num_steps
                 meter.add(step, metrics)

@@ -265,14 +265,14 @@ def test_divergence_stops_the_run_and_leaves_the_last_checkpoint(tmp_path):
         del interrupt
         call = session.call
 
-        def late_poison(state, arrays, count):
+        def late_poison(state, arrays, step, count):
             if int(state.step) >= 24:
                 broken = state.params["model"]["output"]["bias"] + jnp.nan
                 model = state.params["model"] | {
                     "output": state.params["model"]["output"] | {"bias": broken}
                 }
                 state = state.replace(params=state.params | {"model": model})
-            return call(state, arrays, count)
+            return call(state, arrays, step, count)
 
         return session._replace(call=late_poison)
 

@@ -11,6 +11,12 @@ import jax
 SPLITS = ("train", "valid", "test")
 
 
+def one_shape(split: str, index: int, training: bool) -> tuple[int, ...]:
+    """The `shape` of a Dataset whose batches are all alike."""
+    del split, index, training
+    return ()
+
+
 class Dataset(NamedTuple):
     """Examples as a function of a batch number.
 
@@ -31,6 +37,8 @@ class Dataset(NamedTuple):
         afresh, stored examples come once an epoch in an order keyed by the epoch, streamed text
         starts every epoch at another offset. With key None (evaluation) the batches 0 …
         num_batches[split] - 1 are one exact pass in a fixed order.
+    shape: (split, index, training) -> the bucket of that batch: further arguments of `batch`,
+        static and few, that decide its shape. A host function; () where all batches have one shape.
 
     A batch has:
         "inputs": int32 tokens [B, T] or float32 features [B, T, E]
@@ -46,4 +54,5 @@ class Dataset(NamedTuple):
     fingerprint: str
     arrays: Any
     num_batches: dict[str, int]
-    batch: Callable[[Any, str, jax.Array, jax.Array | None], dict[str, jax.Array]]
+    batch: Callable[..., dict[str, jax.Array]]
+    shape: Callable[[str, int, bool], tuple[int, ...]] = one_shape

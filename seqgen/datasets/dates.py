@@ -35,12 +35,18 @@ FORMS = (
 @dataclasses.dataclass(frozen=True)
 class Options:
     batch_size: int = 64
+    buckets: int | None = None  # batches of like length, in so many shapes at most
     train_size: int = 20_000  # dates, each in one form
     test_size: int = 2_000  # of either evaluated split
 
     def problems(self) -> Iterator[str]:
         yield from out_of_range(
-            self, "dataset.", batch_size="[1, inf)", train_size="[1, inf)", test_size="[1, inf)"
+            self,
+            "dataset.",
+            batch_size="[1, inf)",
+            buckets="[1, inf)",
+            train_size="[1, inf)",
+            test_size="[1, inf)",
         )
         days = (LAST - FIRST).days + 1
         if self.train_size + 2 * self.test_size > days:
@@ -65,7 +71,7 @@ def make(options: Options) -> Dataset:
         splits[split] = [(written(d, f), d.isoformat()) for d, f in zip(days, forms, strict=True)]
         begin += size
     words, start = pairs.closed(splits, "character"), "the 3rd of May, 1987"
-    return pairs.stored("dates", splits, words, options.batch_size, start)
+    return pairs.stored("dates", splits, words, options, start)
 
 
 def written(date: datetime.date, form: int) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from seqgen.datasets import Dataset, sampling, vocabulary
+from seqgen.datasets import Dataset, buckets, sampling, vocabulary
 
 END = "<end>"  # token 0 of the answers: ends one, and begins the writing of one
 Pairs = list[tuple[str, str]]  # (input, answer), ready to be split into units
@@ -32,15 +32,16 @@ def learnt(train: Pairs, unit: str, min_count: int, size: int | None) -> Vocabul
 
 
 def stored(
-    name: str, splits: dict[str, Pairs], words: Vocabularies, batch_size: int, start: str
+    name: str, splits: dict[str, Pairs], words: Vocabularies, options: Any, start: str
 ) -> Dataset:
-    """A Dataset of the pairs of each split, padded to the longest of that split.
+    """A Dataset of the pairs of each split, padded to the longest of that split or of its bucket.
 
+    `options` have a `batch_size` and `buckets`, the shapes of batches at most, None for one.
     `start` is the input, or several in a line each, that is answered when none is given.
     """
     sizes = [vocabulary.size(v) for v in words]
     encode_input, encode_answer = (vocabulary.encoder(v) for v in words)
-    arrays = {}
+    arrays, lengths = {}, {}
     for split, pairs in splits.items():
         inputs = [encode_input(source) for source, _ in pairs]
         answers = [np.append(encode_answer(answer), 0) for _, answer in pairs]
@@ -48,6 +49,10 @@ def stored(
             "inputs": sampling.padded(inputs, max(map(len, inputs)), sizes[0]),
             "length_B": np.asarray([len(row) for row in inputs], np.int32),
             "targets": sampling.padded(answers, max(map(len, answers)), sizes[1]),
+        }
+        lengths[split] = {
+            name: np.asarray([len(row) for row in rows])
+            for name, rows in (("inputs", inputs), ("targets", answers))
         }
     longest = {
         name: max(fields[name].shape[1] for fields in arrays.values())
@@ -69,7 +74,9 @@ def stored(
         "target_vocabulary": words[1],
         "start": start,
     }
-    return sampling.stored(spec, arrays, batch_size, dict)
+    if options.buckets is None:
+        return sampling.stored(spec, arrays, options.batch_size, dict)
+    return buckets.stored(spec, arrays, lengths, options.batch_size, options.buckets)
 
 
 def encode(spec: dict[str, Any], raw: str) -> np.ndarray:

@@ -129,7 +129,7 @@ def stored(
             index_B = shuffled(key, index, batch_size, size)
             weight_B = jnp.ones(batch_size, jnp.float32)
         fields = {name: jnp.take(array, index_B, axis=0) for name, array in arrays[split].items()}
-        return _typed(read(fields) | {"index_B": index_B, "weight_B": weight_B})
+        return typed(read(fields) | {"index_B": index_B, "weight_B": weight_B})
 
     batches = {split: num_batches(size, batch_size) for split, size in sizes.items()}
     return Dataset(spec, digest(spec, arrays), arrays, batches, batch)
@@ -167,14 +167,14 @@ def generated(
             index_B = index * batch_size + number_B
             weight_B = jnp.ones(batch_size, jnp.float32)
         keys_B = jax.vmap(jax.random.fold_in, (None, 0))(key, number_B)
-        return _typed(jax.vmap(draw)(keys_B) | {"index_B": index_B, "weight_B": weight_B})
+        return typed(jax.vmap(draw)(keys_B) | {"index_B": index_B, "weight_B": weight_B})
 
     task = {name: value for name, value in asdict(options).items() if name != "batch_size"}
     batches = dict.fromkeys(SPLITS, num_batches(test_size, batch_size))
     return Dataset(spec, digest(spec | task | {"version": version}, {}), {}, batches, batch)
 
 
-def _typed(batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
+def typed(batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
     """Every number in 32 bits, also where 64 are switched on."""
 
     def typed(x):

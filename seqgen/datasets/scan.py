@@ -28,6 +28,7 @@ SHARE_ALONE = 0.1  # of the training commands are that one, as in the published 
 @dataclasses.dataclass(frozen=True)
 class Options:
     batch_size: int = 64
+    buckets: int | None = None  # batches of like length, in so many shapes at most
     split: str = "simple"  # simple, length, jump, turn_left
     # folder of the published tasks_{train,test}_simple.txt, whose random division then holds;
     # None: a division of our own. The other splits follow from their definitions
@@ -36,7 +37,9 @@ class Options:
 
     def problems(self) -> Iterator[str]:
         yield from not_among(self, "dataset.", split=SPLITS)
-        yield from out_of_range(self, "dataset.", batch_size="[1, inf)", valid_share="(0, 1)")
+        yield from out_of_range(
+            self, "dataset.", batch_size="[1, inf)", buckets="[1, inf)", valid_share="(0, 1)"
+        )
         if self.path is not None and self.split != "simple":
             yield f"dataset.path is for the split simple, not {self.split}"
 
@@ -55,7 +58,7 @@ def make(options: Options) -> Dataset:
         copies = round(SHARE_ALONE / (1 - SHARE_ALONE) * cut)
         splits["train"] += [(alone, actions(alone))] * copies
     start = "walk and look left twice"
-    return pairs.stored("scan", splits, pairs.closed(splits, "word"), options.batch_size, start)
+    return pairs.stored("scan", splits, pairs.closed(splits, "word"), options, start)
 
 
 def divided(options: Options) -> tuple[pairs.Pairs, pairs.Pairs]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from seqgen.datasets import Dataset, labelled_text, sampling, vocabulary
+from seqgen.datasets import Dataset, buckets, labelled_text, sampling, vocabulary
 from seqgen.errors import not_among, out_of_range
 
 SPECIALS = (vocabulary.UNKNOWN,)
@@ -19,6 +19,7 @@ SPECIALS = (vocabulary.UNKNOWN,)
 @dataclasses.dataclass(frozen=True)
 class Options:
     batch_size: int = 64
+    buckets: int | None = None  # batches of like length, in so many shapes at most
     path: str = "$SEQGEN_DATA/sst"  # folder or table, see labelled_text.py
     source: str | None = None  # where `path` is to be had, for whoever lacks it
     labels: str = "binary"  # of the Stanford Sentiment Treebank: binary, or fine for five classes
@@ -32,7 +33,9 @@ class Options:
     max_length: int = 64  # tokens of a text; of a longer one the rest is cut off, unread
 
     def problems(self) -> Iterator[str]:
-        yield from out_of_range(self, "dataset.", batch_size="[1, inf)", max_length="[1, inf)")
+        yield from out_of_range(
+            self, "dataset.", batch_size="[1, inf)", buckets="[1, inf)", max_length="[1, inf)"
+        )
         yield from not_among(self, "dataset.", labels=labelled_text.SST_CLASSES)
         yield from vocabulary.problems(self, SPECIALS)
         if len(self.shares) != 3 or min(self.shares) < 0 or not math.isclose(sum(self.shares), 1):
@@ -84,7 +87,10 @@ def make(options: Options) -> Dataset:
         }
         for split in rows
     }
-    return sampling.stored(spec, arrays, options.batch_size, read=dict)
+    if options.buckets is None:
+        return sampling.stored(spec, arrays, options.batch_size, read=dict)
+    lengths = {split: {"inputs": fields["length_B"]} for split, fields in arrays.items()}
+    return buckets.stored(spec, arrays, lengths, options.batch_size, options.buckets)
 
 
 def encode(spec: dict[str, Any], raw: str) -> np.ndarray:

@@ -27,6 +27,7 @@ SHOWN = 3  # sentences that are translated when none is given
 @dataclasses.dataclass(frozen=True)
 class Options:
     batch_size: int = 128
+    buckets: int | None = None  # batches of like length, in so many shapes at most
     path: str = "$SEQGEN_DATA/multi30k"  # folder of the files
     from_language: str = "de"  # the ending of the files to be translated
     to_language: str = "en"  # the ending of their translations
@@ -37,7 +38,9 @@ class Options:
     max_length: int | None = 40  # training pairs with more units on either side are left out
 
     def problems(self) -> Iterator[str]:
-        yield from out_of_range(self, "dataset.", batch_size="[1, inf)", max_length="[1, inf)")
+        yield from out_of_range(
+            self, "dataset.", batch_size="[1, inf)", buckets="[1, inf)", max_length="[1, inf)"
+        )
         yield from vocabulary.problems(self, (pairs.END, vocabulary.UNKNOWN))
 
 
@@ -70,7 +73,7 @@ def make(options: Options) -> Dataset:
         if not splits["train"]:
             raise UsageError(f"no training pair is within dataset.max_length={options.max_length}")
     start = "\n".join(source for source, _ in splits["valid"][:SHOWN])
-    dataset = pairs.stored("translation", splits, words, options.batch_size, start)
+    dataset = pairs.stored("translation", splits, words, options, start)
     return dataset._replace(spec=dataset.spec | {"lowercase": options.lowercase})
 
 
