@@ -15,6 +15,8 @@ ORDER = (
     "recurrence",
     "layers",
     "attention",
+    "answering",
+    "encoders",
     "pooling",
     "models",
     "metrics",

@@ -180,4 +180,4 @@ def test_options_and_data_that_do_not_fit_are_refused():
 
 def test_the_encoders_options_do_not_reach_the_decoder():
     _, variables = built(attention="general", bidirectional=True)
-    assert set(variables["params"]["decoder"]) == {"layer_0"}
+    assert set(variables["params"]["decoder"]["recurrent"]) == {"layer_0"}
