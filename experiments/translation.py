@@ -16,6 +16,7 @@ def get_config(arg: str | None = None) -> config_dict.ConfigDict:
     config.variant_of(arg, VARIANTS)
     c = config.default(dataset="translation", model="encoder_decoder", objective="likelihood")
     c.dataset.batch_size, c.dataset.max_length = 128, 30
+    c.dataset.buckets = 6  # half of a batch would be padding
     c.model.hidden_size, c.model.embedding_size = 320, 256
     c.model.bidirectional = True
     c.model.attention = "general"

@@ -95,18 +95,29 @@ class Decoder(nn.Module):
         )
 
     def __call__(
-        self, context: Context | None, carry: Any, targets: jax.Array, train: bool
+        self,
+        context: Context | None,
+        carry: Any,
+        targets: jax.Array,
+        train: bool,
+        own_share: jax.Array | None = None,
     ) -> jax.Array:
         """The logits [B, T, V] of each token of the answers [B, T], given those before.
 
-        Of several answers [B, K, T] to the same input the logits are [B, K, T, V].
+        Of several answers [B, K, T] to the same input the logits are [B, K, T, V]. `own_share` of
+        the tokens before are not the answer's, but drawn from what the decoder itself would write
+        there: scheduled sampling (Bengio et al. 2015), which has no gradient through the draws.
         """
         if targets.ndim == 3:
             num = targets.shape[1]
             context, carry = jax.tree.map(lambda x: jnp.repeat(x, num, axis=0), (context, carry))
-            logits_XTV = self(context, carry, targets.reshape(-1, targets.shape[2]), train)
+            logits_XTV = self(
+                context, carry, targets.reshape(-1, targets.shape[2]), train, own_share
+            )
             return logits_XTV.reshape(*targets.shape, -1)
         before_BT = jnp.pad(targets[:, :-1], ((0, 0), (1, 0)))
+        if own_share is not None:
+            return self._sampled(context, carry, before_BT, train, own_share)
         x_BTE = dropped(self, self.target(before_BT), self.options.input_dropout, train)
         cells, fed_BW = carry
         if fed_BW is None:
@@ -122,6 +133,32 @@ class Decoder(nn.Module):
             )
             _, vector_BTW = walk(self, carry, x_BTE)
         return self._logits(dropped(self, vector_BTW, self.options.output_dropout, train))
+
+    def _sampled(self, context, carry, before_BT, train, own_share):
+        """The logits [B, T, V] where a share of the tokens before are the decoder's own."""
+        o = self.options
+        key_own, key_draws = jax.random.split(self.make_rng("dropout"))
+        is_own_BT = jax.random.bernoulli(key_own, own_share, before_BT.shape).at[:, 0].set(False)
+        keys_T = jax.random.split(key_draws, before_BT.shape[1])
+
+        def one_step(module, state, inputs):
+            carry, own_B = state
+            before_B, is_own_B, key = inputs
+            token_B1 = jnp.where(is_own_B, own_B, before_B)[:, None]
+            x_B1E = dropped(module, module.target(token_B1), o.input_dropout, train)
+            carry, vector_BW = module._advance(context, carry, x_B1E[:, 0], train)
+            vector_B1W = dropped(module, vector_BW[:, None], o.output_dropout, train)
+            logits_BV = module._logits(vector_B1W[:, 0])
+            return (carry, jax.random.categorical(key, logits_BV)), logits_BV
+
+        walk = nn.scan(
+            one_step,
+            variable_broadcast="params",
+            split_rngs={"params": False, "dropout": False},  # one dropout mask for all steps
+            in_axes=((1, 1, 0),),
+            out_axes=1,
+        )
+        return walk(self, (carry, before_BT[:, 0]), (before_BT, is_own_BT, keys_T))[1]
 
     def step(
         self, context: Context | None, carry: Any, token_B: jax.Array

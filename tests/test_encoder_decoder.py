@@ -181,3 +181,72 @@ def test_options_and_data_that_do_not_fit_are_refused():
 def test_the_encoders_options_do_not_reach_the_decoder():
     _, variables = built(attention="general", bidirectional=True)
     assert set(variables["params"]["decoder"]["recurrent"]) == {"layer_0"}
+
+
+@pytest.mark.parametrize("kind", [KINDS[1], KINDS[4]])
+def test_reading_a_share_of_its_own_tokens(kind):
+    """Scheduled sampling: none is teacher forcing; all is what the decoder would have written."""
+    model, variables = built(**kind)
+    rngs = {"dropout": jax.random.key(7)}
+    forced = logits(model, variables)
+    none = logits(model, variables, own_share=jnp.zeros(()), rngs=rngs)
+    np.testing.assert_allclose(none, forced, atol=1e-5)
+    # so sure of itself that what it draws is its likeliest token
+    params = variables["params"]["decoder"]
+    sure = jax.tree.map(lambda x: 1e4 * x, params["output"])
+    variables = {"params": variables["params"] | {"decoder": params | {"output": sure}}}
+    every = logits(model, variables, own_share=jnp.ones(()), rngs=rngs)
+    context, carry = model.apply(
+        variables, {"inputs": INPUTS, "length_B": LENGTH_B}, method="start"
+    )
+    written_BT = decoding.sample(
+        partial(model.apply, variables, context, method="step"),
+        carry,
+        jnp.zeros((B, 1), jnp.int32),
+        jnp.ones(B, jnp.int32),
+        jax.random.split(jax.random.key(0), B),
+        decoding.Options(length=T, temperature=0.0),
+    )[:, 1:]
+    assert not np.array_equal(written_BT, TARGETS)
+    expected = logits(model, variables, targets=written_BT)
+    np.testing.assert_allclose(every, expected, rtol=1e-4, atol=1e-2)
+
+
+def test_the_share_of_own_tokens_grows_with_the_clock():
+    model, variables = built(attention="general", cell="gru")
+    params = {"model": variables["params"]}
+    batch = {
+        "inputs": INPUTS,
+        "length_B": LENGTH_B,
+        "targets": TARGETS,
+        "weight_B": jnp.ones(B),
+    }
+
+    def loss(step, **options):
+        made = likelihood.make(likelihood.Options(**options), model, SPEC)
+        memory = {"rows": None}
+        clock = (jnp.int32(step), jax.random.key(3))
+        return made.players[0].loss(params["model"], params, memory, batch, clock)[0]
+
+    sampled = {"scheduled_sampling": 1.0, "scheduled_sampling_steps": 10}
+    assert loss(0, **sampled) == pytest.approx(loss(0), rel=1e-6)
+    assert loss(10, **sampled) != pytest.approx(loss(0), rel=1e-6)
+    assert loss(500, **sampled) == loss(10, **sampled)
+    draws = jax.random.bernoulli
+    shares = []
+
+    def counted(key, share, shape):
+        shares.append(float(share))
+        return draws(key, share, shape)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax.random, "bernoulli", counted)
+        loss(1, **sampled)
+    assert shares == [pytest.approx(0.1)]
+
+
+def test_scheduled_sampling_needs_answers():
+    options = likelihood.Options(scheduled_sampling=0.5)
+    spec = SPEC | {"targets": {"kind": "category", "size": V, "per": "step"}}
+    with pytest.raises(UsageError, match="scheduled_sampling is for answers"):
+        likelihood.make(options, None, spec)

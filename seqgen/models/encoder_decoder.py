@@ -64,14 +64,16 @@ class EncoderDecoder(nn.Module):
         length_B: jax.Array | None = None,
         *,
         targets: jax.Array,
+        own_share: jax.Array | None = None,
         train: bool = False,
     ) -> tuple[None, jax.Array]:
         """The logits [B, T, V] of each token of the answers `targets` [B, T], given those before.
 
-        inputs: tokens [B, S].
+        inputs: tokens [B, S]. `own_share` of those before are the decoder's own, see `Decoder`.
         """
         del carry  # an answer goes on from nothing but its input
-        return None, self.decoder(*self._encode(inputs, length_B, train), targets, train)
+        context, carry = self._encode(inputs, length_B, train)
+        return None, self.decoder(context, carry, targets, train, own_share)
 
     def start(self, inputs: dict[str, jax.Array]) -> tuple[Context | None, Any]:
         """What each row reads, and the decoder's first carry."""

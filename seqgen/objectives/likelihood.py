@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from seqgen import decoding
-from seqgen.errors import out_of_range
+from seqgen.errors import UsageError, out_of_range
 from seqgen.metrics import answers, classification, target_unit
 from seqgen.metrics import likelihood as metrics
 from seqgen.objectives import Batch, Clock, Measured, Memory, Objective, Params, Player
@@ -28,8 +28,18 @@ class Options:
 
     label_smoothing: float | None = None  # share of a target's mass given to all classes alike
 
+    # share of the tokens that a decoder of answers reads which are its own draws, not the answer's
+    scheduled_sampling: float | None = None
+    scheduled_sampling_steps: int = 1000  # over which that share grows from 0
+
     def problems(self) -> Iterator[str]:
-        return out_of_range(self, "objective.", label_smoothing="[0, 1)")
+        return out_of_range(
+            self,
+            "objective.",
+            label_smoothing="[0, 1)",
+            scheduled_sampling="[0, 1]",
+            scheduled_sampling_steps="[1, inf)",
+        )
 
 
 def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
@@ -38,16 +48,28 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
     A model that answers is also given the `targets`, of which it reads those before each step.
     """
     answering = spec["targets"]["per"] == "answer"
+    if options.scheduled_sampling is not None and not answering:
+        raise UsageError(
+            "objective.scheduled_sampling is for answers; dataset "
+            f"{spec['dataset']} has a target per {spec['targets']['per']}"
+        )
 
     def given(batch: Batch) -> dict[str, jax.Array]:
         return {"targets": batch["targets"]} if answering else {}
+
+    def sampled(step: jax.Array) -> dict[str, jax.Array]:
+        """Scheduled sampling by the clock."""
+        if options.scheduled_sampling is None:
+            return {}
+        grown = jnp.minimum(step / options.scheduled_sampling_steps, 1.0)
+        return {"own_share": options.scheduled_sampling * grown}
 
     def init(key: jax.Array, batch: Batch) -> tuple[Params, Memory]:
         rows = model.initial_carry(batch["inputs"].shape[0]) if spec["streamed"] else None
         variables = model.init(key, batch["inputs"], rows, batch.get("length_B"), **given(batch))
         return {"model": variables["params"]}, {"rows": rows}
 
-    def outputs(params, memory: Memory, batch: Batch, key, train: bool):
+    def outputs(params, memory: Memory, batch: Batch, key, **how):
         carry = memory["rows"]
         if spec["streamed"]:
             carry = _restart(carry, batch["reset_B"])
@@ -57,7 +79,7 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
             carry,
             batch.get("length_B"),
             **given(batch),
-            train=train,
+            **how,
             rngs={"dropout": key},
         )
         rows = jax.lax.stop_gradient(carry) if spec["streamed"] else None
@@ -65,7 +87,7 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
 
     def loss(own, params: Params, memory: Memory, batch: Batch, clock: Clock):
         del params  # one player: its own parameters are all there are
-        output, memory = outputs(own, memory, batch, clock[1], train=True)
+        output, memory = outputs(own, memory, batch, clock[1], train=True, **sampled(clock[0]))
         measured = _measure(spec, output, batch, options.label_smoothing)
         weight_B = measured["loss"][1]
         # the step divides every sum by the loss's weight: what has another is for evaluation alone
@@ -73,7 +95,7 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
         return sums["loss"], (jnp.sum(weight_B), memory, sums)
 
     def measure(params: Params, memory: Memory, batch: Batch, key: jax.Array):
-        output, memory = outputs(params["model"], memory, batch, key, train=False)
+        output, memory = outputs(params["model"], memory, batch, key)
         measured = _measure(spec, output, batch, None)
         if answering:
             measured |= _measure_answers(spec, partial(_answer, model, params), batch)
