@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from scipy import special, stats
 
@@ -209,3 +210,15 @@ def test_what_is_reported_is_known_before_with_unit_and_direction(kind, per, uni
     assert o.reports["loss"] == Meaning(loss_unit, larger_is_better=False)
     upward = {name for name, meaning in o.reports.items() if meaning.larger_is_better}
     assert upward == set(o.reports) & {"accuracy", "frame_accuracy", "macro_f1"}
+
+
+def test_label_smoothing_is_the_cross_entropy_against_softened_targets():
+    logits_BV = 3 * jax.random.normal(jax.random.key(0), (5, 7))
+    target_B = jnp.arange(5)
+    nats_B, _ = metrics.categorical(logits_BV, target_B)
+    soft_BV = optax.smooth_labels(jax.nn.one_hot(target_B, 7), 0.2)
+    expected_B = optax.softmax_cross_entropy(logits_BV, soft_BV)
+    np.testing.assert_allclose(
+        metrics.smoothed(nats_B, logits_BV, target_B, 0.2), expected_B, rtol=1e-5
+    )
+    assert metrics.smoothed(nats_B, logits_BV, target_B, None) is nats_B

@@ -42,14 +42,18 @@ def reported(spec: dict[str, Any]) -> dict[str, Meaning]:
     return meanings
 
 
-def smoothed(nats_X: jax.Array, logits_XV: jax.Array, share: float | None) -> jax.Array:
+def smoothed(
+    nats_X: jax.Array, logits_XV: jax.Array, target_X: jax.Array, share: float | None
+) -> jax.Array:
     """The nats of a target that gives a share of its mass to all classes alike.
 
-    Label smoothing, Szegedy et al. 2016.
+    Label smoothing, Szegedy et al. 2016. nats_X are those of the target alone.
     """
     if share is None:
         return nats_X
-    even_X = -jnp.mean(jax.nn.log_softmax(logits_XV, axis=-1), axis=-1)
+    # -log p of any class is log Z minus its logit, so that one softmax is enough
+    logit_X = jnp.take_along_axis(logits_XV, target_X[..., None], axis=-1)[..., 0]
+    even_X = nats_X + logit_X - jnp.mean(logits_XV, axis=-1)
     return (1 - share) * nats_X + share * even_X
 
 

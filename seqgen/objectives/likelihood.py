@@ -142,7 +142,7 @@ def _measure(
     if targets["kind"] == "binary":
         return _measure_binary(output, batch)
     nats, correct = metrics.categorical(output, batch["targets"])
-    nats = metrics.smoothed(nats, output, smoothing)
+    nats = metrics.smoothed(nats, output, batch["targets"], smoothing)
     if targets["per"] == "sequence":
         return {"loss": (nats * weight_B, weight_B), "accuracy": (correct * weight_B, weight_B)}
     if targets["per"] == "answer":
