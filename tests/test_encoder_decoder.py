@@ -224,25 +224,19 @@ def test_the_share_of_own_tokens_grows_with_the_clock():
 
     def loss(step, **options):
         made = likelihood.make(likelihood.Options(**options), model, SPEC)
-        memory = {"rows": None}
-        clock = (jnp.int32(step), jax.random.key(3))
-        return made.players[0].loss(params["model"], params, memory, batch, clock)[0]
+        of_step = jax.jit(
+            lambda step: made.players[0].loss(
+                params["model"], params, {"rows": None}, batch, (step, jax.random.key(3))
+            )[0]
+        )
+        return float(of_step(jnp.int32(step)))
 
-    sampled = {"scheduled_sampling": 1.0, "scheduled_sampling_steps": 10}
-    assert loss(0, **sampled) == pytest.approx(loss(0), rel=1e-6)
-    assert loss(10, **sampled) != pytest.approx(loss(0), rel=1e-6)
-    assert loss(500, **sampled) == loss(10, **sampled)
-    draws = jax.random.bernoulli
-    shares = []
-
-    def counted(key, share, shape):
-        shares.append(float(share))
-        return draws(key, share, shape)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jax.random, "bernoulli", counted)
-        loss(1, **sampled)
-    assert shares == [pytest.approx(0.1)]
+    grown = partial(loss, scheduled_sampling=1.0, scheduled_sampling_steps=10)
+    assert grown(0) == pytest.approx(loss(0), rel=1e-5)
+    assert grown(10) != pytest.approx(loss(0), rel=1e-5)
+    assert grown(500) == grown(10)
+    half = loss(10, scheduled_sampling=0.5, scheduled_sampling_steps=10)
+    assert grown(5) == half != grown(10)
 
 
 def test_scheduled_sampling_needs_answers():
