@@ -137,6 +137,40 @@ def test_a_beam_that_holds_all_answers_is_exhaustive_search(table, power):
         assert score == pytest.approx(every[best], rel=1e-4)
 
 
+def test_a_least_length_leaves_the_best_of_the_longer_answers_and_their_likelihoods(table):
+    length = 3
+    eager = table.at[:, 0].add(3.0)
+    every = {a: s for a, s in likelihoods(eager, length).items() if len(a) > 2}
+    ranked = sorted(every, key=every.get, reverse=True)
+    found, scores = search(eager, length=length, beam=len(every), min_length=2)
+    for best, tokens, score in zip(ranked[:20], found[0], scores[0], strict=False):
+        assert best == tuple(tokens)
+        assert score == pytest.approx(every[best], rel=1e-4)
+
+
+def test_equal_scores_go_to_the_candidate_and_token_that_come_first():
+    """As greedy decoding does it, also among more tokens than are looked at one by one."""
+    flat = jnp.zeros((700, 700)).at[:, 0].set(-1.0)
+    tokens, _ = search(flat, length=2, beam=4)
+    np.testing.assert_array_equal(tokens[0], [[1, 1], [1, 2], [1, 3], [1, 4]])
+
+
+@pytest.mark.parametrize(("size", "count"), [(700, 3), (640, 4), (130, 1), (100, 9), (7, 7)])
+def test_the_largest_are_those_of_a_full_sort_also_among_equals(size, count):
+    x = jax.random.randint(jax.random.key(size), (5, size), 0, size // 4).astype(jnp.float32)
+    x = x.at[0].set(-jnp.inf).at[1, :-1].set(-jnp.inf)
+    values, places = decoding.largest(x, count)
+    expected = np.argsort(-np.asarray(x), axis=-1, kind="stable")[:, :count]
+    np.testing.assert_array_equal(places, expected)
+    np.testing.assert_array_equal(values, np.take_along_axis(np.asarray(x), expected, -1))
+
+
+def test_problems_of_a_list():
+    assert not list(decoding.Options(beam=3, n_best=3).problems())
+    for bad in (decoding.Options(n_best=2), decoding.Options(beam=2, n_best=3)):
+        assert "take a beam" in " ".join(bad.problems())
+
+
 def test_a_beam_of_1_is_greedy(table):
     greedy = answer(table, decoding.Options(length=9, temperature=0.0))
     np.testing.assert_array_equal(search(table, length=9, beam=1)[0][0, 0], greedy[0])

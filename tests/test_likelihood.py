@@ -212,13 +212,38 @@ def test_what_is_reported_is_known_before_with_unit_and_direction(kind, per, uni
     assert upward == set(o.reports) & {"accuracy", "frame_accuracy", "macro_f1"}
 
 
+@pytest.mark.parametrize("smoothing", [None, 0.1])
+def test_categorical_is_the_cross_entropy_in_every_derivative(smoothing, float64):
+    """Against the plain formula over the whole log-softmax, in all modes of differentiation."""
+    logits = 3 * jax.random.normal(jax.random.key(0), (4, 5, 9))
+    target = jax.random.randint(jax.random.key(1), (4, 5), 0, 9)
+
+    def plain(logits):
+        mass = jax.nn.one_hot(target, 9)
+        mass = mass if smoothing is None else (1 - smoothing) * mass + smoothing / 9
+        return jnp.sum(jnp.sin(-jnp.sum(mass * jax.nn.log_softmax(logits, -1), -1)))
+
+    def ours(logits):
+        return jnp.sum(jnp.sin(metrics.categorical(logits, target, smoothing)[0]))
+
+    np.testing.assert_allclose(ours(logits), plain(logits), rtol=1e-12)
+    np.testing.assert_allclose(jax.grad(ours)(logits), jax.grad(plain)(logits), rtol=1e-9)
+    d = jax.random.normal(jax.random.key(2), logits.shape)
+    second = lambda f: jax.jvp(jax.grad(f), (logits,), (d,))[1]  # noqa: E731
+    np.testing.assert_allclose(second(ours), second(plain), rtol=1e-8, atol=1e-12)
+
+
 def test_label_smoothing_is_the_cross_entropy_against_softened_targets():
     logits_BV = 3 * jax.random.normal(jax.random.key(0), (5, 7))
     target_B = jnp.arange(5)
-    nats_B, _ = metrics.categorical(logits_BV, target_B)
     soft_BV = optax.smooth_labels(jax.nn.one_hot(target_B, 7), 0.2)
     expected_B = optax.softmax_cross_entropy(logits_BV, soft_BV)
-    np.testing.assert_allclose(
-        metrics.smoothed(nats_B, logits_BV, target_B, 0.2), expected_B, rtol=1e-5
-    )
-    assert metrics.smoothed(nats_B, logits_BV, target_B, None) is nats_B
+    smoothed_B, _ = metrics.categorical(logits_BV, target_B, 0.2)
+    np.testing.assert_allclose(smoothed_B, expected_B, rtol=1e-5)
+
+
+def test_the_likeliest_class_is_argmaxs_also_among_equals():
+    logits = jax.random.randint(jax.random.key(0), (500, 4), 0, 3).astype(jnp.float32)
+    target = jax.random.randint(jax.random.key(1), (500,), 0, 4)
+    _, correct = metrics.categorical(logits, target)
+    np.testing.assert_array_equal(correct, jnp.argmax(logits, -1) == target)

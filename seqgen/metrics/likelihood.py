@@ -9,7 +9,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from seqgen.metrics import Meaning, target_unit
 
@@ -42,25 +41,40 @@ def reported(spec: dict[str, Any]) -> dict[str, Meaning]:
     return meanings
 
 
-def smoothed(
-    nats_X: jax.Array, logits_XV: jax.Array, target_X: jax.Array, share: float | None
-) -> jax.Array:
-    """The nats of a target that gives a share of its mass to all classes alike.
+def categorical(
+    logits_XV: jax.Array, target_X: jax.Array, smoothing: float | None = None
+) -> tuple[jax.Array, jax.Array]:
+    """(-log p(target) in nats, whether the target is the likeliest class), both [...].
 
-    Label smoothing, Szegedy et al. 2016. nats_X are those of the target alone.
+    With label smoothing (Szegedy et al. 2016) the target gives a share of its mass to all classes
+    alike. As a language model's logits are most of what there is to read, they are read few times:
+    nothing of their size is made but their gradient.
     """
-    if share is None:
-        return nats_X
-    # -log p of any class is log Z minus its logit, so that one softmax is enough
-    logit_X = jnp.take_along_axis(logits_XV, target_X[..., None], axis=-1)[..., 0]
-    even_X = nats_X + logit_X - jnp.mean(logits_XV, axis=-1)
-    return (1 - share) * nats_X + share * even_X
+    index_XV = jax.lax.broadcasted_iota(jnp.int32, logits_XV.shape, logits_XV.ndim - 1)
+    is_XV = index_XV == target_X[..., None]
+    own_X = jnp.sum(jnp.where(is_XV, logits_XV, 0), axis=-1)
+    said_X = own_X
+    if smoothing is not None:
+        said_X = (1 - smoothing) * own_X + smoothing * jnp.mean(logits_XV, axis=-1)
+    # of equal ones the first is the likeliest, as for argmax, whose search is slower
+    before_XV = (logits_XV > own_X[..., None]) | (
+        (logits_XV == own_X[..., None]) & (index_XV < target_X[..., None])
+    )
+    correct_X = ~jnp.any(before_XV, axis=-1) & ~jnp.isnan(own_X)
+    return log_total(logits_XV) - said_X, correct_X.astype(logits_XV.dtype)
 
 
-def categorical(logits_XV: jax.Array, target_X: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """(-log p(target) in nats, whether the target is the likeliest class), both [...]."""
-    nats_X = optax.softmax_cross_entropy_with_integer_labels(logits_XV, target_X)
-    return nats_X, (jnp.argmax(logits_XV, axis=-1) == target_X).astype(nats_X.dtype)
+@jax.custom_jvp
+def log_total(logits_XV: jax.Array) -> jax.Array:
+    """log of the sum of exp [...]. Its derivative computes the exp again instead of storing it."""
+    return jax.nn.logsumexp(logits_XV, axis=-1)
+
+
+@log_total.defjvp
+def _log_total_jvp(primals, tangents):
+    (logits_XV,), (d_XV,) = primals, tangents
+    total_X = log_total(logits_XV)
+    return total_X, jnp.sum(jnp.exp(logits_XV - total_X[..., None]) * d_XV, axis=-1)
 
 
 def bernoulli(logits_XF: jax.Array, target_XF: jax.Array) -> jax.Array:

@@ -49,4 +49,4 @@ class Objective(NamedTuple):
     measure: Callable[[Params, Memory, Batch, jax.Array], tuple[Measured, Memory]]
     finalize: Callable[[dict[str, float]], dict[str, float]]
     reports: dict[str, Meaning]
-    generate: Callable[..., jax.Array] | None
+    generate: Callable[..., Any] | None

@@ -141,8 +141,7 @@ def _measure(
         return {"loss": (error_B, weight_B), "squared_error": (error_B, weight_B)}
     if targets["kind"] == "binary":
         return _measure_binary(output, batch)
-    nats, correct = metrics.categorical(output, batch["targets"])
-    nats = metrics.smoothed(nats, output, batch["targets"], smoothing)
+    nats, correct = metrics.categorical(output, batch["targets"], smoothing)
     if targets["per"] == "sequence":
         return {"loss": (nats * weight_B, weight_B), "accuracy": (correct * weight_B, weight_B)}
     if targets["per"] == "answer":
@@ -193,16 +192,20 @@ def _generate(model: nn.Module, params: Params, keys_B, inputs: Batch, options) 
     return decoding.sample(step, carry, inputs["tokens_BT"], inputs["length_B"], keys_B, options)
 
 
-def _answer(model: nn.Module, params: Params, keys_B, inputs: Batch, options) -> jax.Array:
-    """Answers to inputs [B, S]: tokens [B, length], or [B, beam, length] by beam search."""
+def _answer(model: nn.Module, params: Params, keys_B, inputs: Batch, options):
+    """Answers to inputs [B, S]: tokens [B, length].
+
+    By beam search tokens [B, beam, length] and their log-likelihoods [B, beam] in nats.
+    """
     variables = {"params": params["model"]}
-    if options.beam is not None:
-        inputs = jax.tree.map(lambda x: jnp.repeat(x, options.beam, axis=0), inputs)
     context, carry = model.apply(variables, inputs, method="start")
+    if options.beam is not None:
+        repeated = partial(jnp.repeat, repeats=options.beam, axis=0)
+        context, carry = jax.tree.map(repeated, (context, carry))  # read once for all candidates
     step = partial(model.apply, variables, context, method="step")
     first_B = jnp.zeros(keys_B.shape, jnp.int32)
     if options.beam is not None:
-        return decoding.beam(step, carry, first_B, 0, options)[0]
+        return decoding.beam(step, carry, first_B, 0, options)
     ones_B = jnp.ones_like(first_B)
     tokens_BT = decoding.sample(step, carry, first_B[:, None], ones_B, keys_B, options, end=0)
     return tokens_BT[:, 1:]
