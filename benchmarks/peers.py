@@ -91,13 +91,10 @@ def mean_square(h: Any) -> Any:
 
 def seqgen(case: Case) -> Step:
     import flax.linen as nn
-    import jax
     import jax.numpy as jnp
     import optax
-    from jax.sharding import NamedSharding, PartitionSpec
 
-    from seqgen import backend, optimizer, session
-    from seqgen import step as steps
+    from seqgen import backend, optimizer
     from seqgen.config import RunOptions
     from seqgen.layers import Recurrent, RecurrentOptions
     from seqgen.objectives import Objective, Player
@@ -136,12 +133,24 @@ def seqgen(case: Case) -> Step:
         init=lambda key, batch: ({"model": model.init(key, batch)}, {"rows": None}),
         **dict.fromkeys(("measure", "finalize", "reports", "generate")),  # none are for training
     )
-    chains = {"model": optimizer.make(optimizer.Options(rule="sgd", learning_rate=RATE), 1)}
+    chain = optimizer.make(optimizer.Options(rule="sgd", learning_rate=RATE), 1)
+    return trained(objective, chain, batch, run, case.batch, case.batch * case.steps)
+
+
+def trained(
+    objective: Any, chain: Any, batch: dict[str, Any], run: Any, rows: int, time_steps: int
+) -> Step:
+    """Our train step as a run compiles it, of one player on a constant batch."""
+    import jax
+    from jax.sharding import NamedSharding, PartitionSpec
+
+    from seqgen import session
+    from seqgen import step as steps
+
+    chains = {"model": chain}
     begin = lambda: steps.init(objective, chains, batch, run, larger_is_better=False)  # noqa: E731
     shapes = jax.eval_shape(begin)
-    layout = session.lay_out(
-        shapes, rows=case.batch, time_steps=case.batch * case.steps, intervals=(1,)
-    )
+    layout = session.lay_out(shapes, rows=rows, time_steps=time_steps, intervals=(1,))
     mesh = jax.make_mesh((layout.devices,), ("batch",), (jax.sharding.AxisType.Auto,))
     everywhere = NamedSharding(mesh, PartitionSpec())
     placed = steps.shardings(mesh, shapes)

@@ -9,13 +9,15 @@ steps per second of a tiny model through the train loop (`dispatch.py`).
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+import processes
+from processes import ask
 
 from seqgen import environment
 
@@ -34,19 +36,7 @@ LONG = (32, 10_000, 2, 100, "last", 1)
 
 
 def start(peer: str, **environ: str) -> subprocess.Popen:
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    command = [sys.executable, str(HERE / "peers.py"), peer]
-    return subprocess.Popen(command, text=True, env=os.environ | environ, **pipes)
-
-
-def ask(process: subprocess.Popen, **request: Any) -> Any:
-    """One request, answered by the peer's next line that is an answer."""
-    process.stdin.write(json.dumps(request) + "\n")
-    process.stdin.flush()
-    for line in process.stdout:
-        if line.startswith("answer "):
-            return json.loads(line.removeprefix("answer "))
-    raise RuntimeError(f"a peer ended with {process.wait()}; run it by hand to see why")
+    return processes.start(HERE / "peers.py", peer, **environ)
 
 
 def measure(case: list, steps: int, rounds: int, peers: dict[str, subprocess.Popen]) -> dict:
