@@ -87,6 +87,8 @@ def define_generate(values: flags.FlagValues) -> None:
     flags.DEFINE_integer("beam", Decoding.beam, text, flag_values=values)
     text = "divides a beam's scores by length ** this"
     flags.DEFINE_float("length_power", Decoding.length_power, text, flag_values=values)
+    text = "list so many of a beam's answers to each line in one file, with their log-likelihoods"
+    flags.DEFINE_integer("n_best", Decoding.n_best, text, flag_values=values)
     flags.DEFINE_integer("seed", 0, "of the samples", 0, 2**32 - 1, flag_values=values)
 
 

@@ -131,14 +131,18 @@ def validate(config: config_dict.ConfigDict) -> None:
         raise UsageError("; ".join(problems))
 
 
+def model(config: config_dict.ConfigDict, spec: dict[str, Any]) -> Any:
+    """The config's model for data of that spec. Raises UsageError for data that do not fit it."""
+    return part("model", config.model.name).make(options(config, "model"), spec)
+
+
 def assemble(config: config_dict.ConfigDict, spec: dict[str, Any]) -> Any:
     """The config's objective over its model, for data of that spec.
 
     Raises UsageError for parts that do not fit, and for a monitor that would not be reported.
     """
-    model = part("model", config.model.name).make(options(config, "model"), spec)
     make = part("objective", config.objective.name).make
-    objective = make(options(config, "objective"), model, spec)
+    objective = make(options(config, "objective"), model(config, spec), spec)
     if config.monitor not in objective.reports:
         raise unknown("monitor", config.monitor, objective.reports)
     return objective

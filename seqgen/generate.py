@@ -1,19 +1,20 @@
 """New examples out of a checkpoint, each in a file of its own that says it is generated and how."""
 
 import dataclasses
-import hashlib
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from seqgen import backend, decoding, environment, run_directory
+from seqgen import alignment, backend, decoding, environment, marks, plan, run_directory
 from seqgen import config as configs
 from seqgen import run as runs
 from seqgen.errors import UsageError
+from seqgen.marks import digests, record_of  # noqa: F401  (of the samples)
 from seqgen.run import Found, Run, parameters
 
 # Rows of one compiled program. Every sample is computed in a block of this size, whatever the
@@ -22,23 +23,34 @@ BLOCK = 16
 TEXT_LENGTH = 500  # tokens of a text where no length is asked for
 
 
+class Made(NamedTuple):
+    """A sample: its text, what else its record says of it, and the first answers that it holds."""
+
+    text: str
+    facts: dict[str, Any]
+    answers: list[alignment.Answered]
+
+
 def generate(
     run: Run, found: Found, num: int, prompt: str | None, options: decoding.Options, seed: int
 ) -> list[Path]:
-    """Writes the samples, each beside its record FILE.json; returns the text files."""
-    texts = sample(run, found, range(num), prompt, options, seed)
+    """Writes the samples, each beside its record FILE.json; returns the text files.
+
+    Beside answers of a model with attention also a picture of it, FILE-attention.png.
+    """
+    made = make(run, found, range(num), prompt, options, seed)
     folder = run_directory.folder(run.workdir, "samples")
     asked = run_directory.digest([prompt, dataclasses.asdict(options)])[:6]
     common = mark(run, found, prompt, options, seed)
     written = []
-    for index, text in enumerate(texts):
-        file, content = (
-            folder / f"step{found.step}-{asked}-seed{seed}-{index:04d}.txt",
-            text.encode(),
-        )
-        own = {"index": index, "file_sha256": hashlib.sha256(content).hexdigest()}
-        run_directory.write_json(record_of(file), common | own)  # first: no file without a mark
-        run_directory.write_bytes(file, content)
+    for index, one in enumerate(made):
+        file = folder / f"step{found.step}-{asked}-seed{seed}-{index:04d}.txt"
+        marks.write(file, one.text.encode(), common | {"index": index} | one.facts)
+        if one.answers and alignment.can_show(run):
+            what = f"attention in writing {file.name}"
+            picture = alignment.picture(run, found, one.answers, f"{what} (generated)")
+            beside = file.with_name(f"{file.stem}{alignment.ATTENTION}.png")
+            marks.write(beside, picture, marks.mark(run, found) | {"what": what})
         written.append(file)
     return written
 
@@ -47,11 +59,7 @@ def mark(
     run: Run, found: Found, prompt: str | None, options: decoding.Options, seed: int
 ) -> dict[str, Any]:
     """The statement that samples were generated, and what is needed to make them again."""
-    return {
-        "generated": True,
-        "digital_source_type": "trainedAlgorithmicMedia",  # IPTC's term
-        **digests(run, found),
-        "step": found.step,
+    return marks.mark(run, found) | {
         "seed": seed,
         "prompt": prompt,
         "decoding": dataclasses.asdict(options),
@@ -59,25 +67,17 @@ def mark(
     }
 
 
-def digests(run: Run, found: Found) -> dict[str, str]:
-    """What the samples come from; a run that is lengthened remains the same."""
-    identity = configs.identity(run.config)
-    return {
-        "run_sha256": run_directory.digest([identity, run.spec, run.fingerprint]),
-        "config_sha256": run_directory.digest(identity),
-        "checkpoint_sha256": found.digest,
-    }
-
-
-def record_of(file: Path) -> Path:
-    """Where the record of a generated file stands."""
-    return file.with_name(file.name + ".json")
-
-
 def sample(
     run: Run, found: Found, indices: range, prompt: str | None, options: decoding.Options, seed: int
 ) -> list[str]:
     """The texts of the given sample indices. Raises UsageError where the model can't generate."""
+    return [one.text for one in make(run, found, indices, prompt, options, seed)]
+
+
+def make(
+    run: Run, found: Found, indices: range, prompt: str | None, options: decoding.Options, seed: int
+) -> list[Made]:
+    """The samples of the given indices. Raises UsageError where the model can't generate."""
     problems = list(options.problems())
     if problems:
         raise UsageError("; ".join(problems))
@@ -90,7 +90,8 @@ def sample(
         return answers(run, found, indices, prompt, options, seed)
     if options.beam is not None or options.min_length is not None:
         raise UsageError("--beam and --min_length are for answers, and a text has no end")
-    return texts(run, found, indices, prompt, options, seed)
+    written = texts(run, found, indices, prompt, options, seed)
+    return [Made(text, {}, []) for text in written]
 
 
 def texts(
@@ -119,43 +120,101 @@ def texts(
 
 def answers(
     run: Run, found: Found, indices: range, prompt: str | None, options: decoding.Options, seed: int
-) -> list[str]:
+) -> list[Made]:
     """For each index an answer to every line of the prompt, a line each.
 
-    By beam search index 0 is the best answer, 1 the next.
+    By beam search index 0 is the best answer, 1 the next, and the log-likelihoods are among the
+    facts. With `n_best` there is but index 0: a line "NUMBER ||| ANSWER ||| LOG-LIKELIHOOD" for
+    each of so many answers to each line, the number being the line's, from 0, as in Moses.
     """
-    if options.beam is not None and indices[-1] >= options.beam:
-        raise UsageError(f"a beam of {options.beam} finds so many answers, not {indices[-1] + 1}")
-    data, size = configs.part("dataset", run.config.dataset.name), run.spec["length"]
+    refuse_impossible(indices, options)
+    data = configs.part("dataset", run.config.dataset.name)
     lines = (run.spec["start"] if prompt is None else prompt).splitlines()
     encoded = [np.asarray(data.encode(run.spec, line), np.int32) for line in lines]
     if not encoded or not min(map(len, encoded)):
         raise UsageError("there is nothing to answer: the input is empty, or one of its lines is")
+    ranks = range(options.n_best) if options.n_best is not None else indices
+    tokens_KNT, nats_KN = answered(run, found, ranks, encoded, options, seed)
+    written = [[data.decode(run.spec, row) for row in rows_NT] for rows_NT in tokens_KNT]
+    first = [
+        [
+            alignment.Answered(read_S, up_to_end(row))
+            for read_S, row in zip(encoded, rows_NT[: alignment.SHOWN], strict=False)
+        ]
+        for rows_NT in tokens_KNT
+    ]
+    if options.n_best is not None:
+        listed = [
+            f"{n} ||| {written[k][n]} ||| {nats_KN[k, n]:.4f}\n"
+            for n in range(len(lines))
+            for k in ranks
+        ]
+        return [Made("".join(listed), {"log_likelihoods": plain(nats_KN.T)}, first[0])]
+    facts = [{}] * len(indices)
+    if nats_KN is not None:
+        facts = [{"log_likelihoods": nats_N} for nats_N in plain(nats_KN)]
+    joined = ["".join(f"{line}\n" for line in one) for one in written]
+    return [Made(*one) for one in zip(joined, facts, first, strict=True)]
+
+
+def refuse_impossible(indices: range, options: decoding.Options) -> None:
+    """Raises UsageError for samples that a beam search has not."""
+    if options.n_best is not None and indices[-1] > 0:
+        raise UsageError("--n_best lists all answers in one file: leave out --num")
+    if options.beam is not None and indices[-1] >= options.beam:
+        raise UsageError(f"a beam of {options.beam} finds so many answers, not {indices[-1] + 1}")
+
+
+def answered(
+    run: Run,
+    found: Found,
+    indices: range,
+    encoded: list[np.ndarray],
+    options: decoding.Options,
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Answers to N inputs: tokens [K, N, T] of K indices, by beam search log-likelihoods [K, N]."""
     write = writer(run, options, run.spec["targets"]["length"])
     keys_of = jax.jit(jax.vmap(jax.random.fold_in, (None, 0)))
-    written = [[] for _ in indices]
-    for block in blocks(list(range(len(lines)))):
-        tokens = [encoded[i] for i in np.resize(block, BLOCK)]
+    size, tokens, nats = run.spec["length"], [], []
+    for block in blocks(list(range(len(encoded)))):
+        rows = [encoded[i] for i in np.resize(block, BLOCK)]
         # longer than any of the data: another program, but for the same numbers
-        width = size * -(-max(map(len, tokens)) // size)
+        width = size * -(-max(map(len, rows)) // size)
         inputs = {
-            "inputs": np.stack([np.pad(t, (0, width - len(t))) for t in tokens]),
-            "length_B": np.asarray([len(t) for t in tokens], np.int32),
+            "inputs": np.stack([np.pad(row, (0, width - len(row))) for row in rows]),
+            "length_B": np.asarray([len(row) for row in rows], np.int32),
         }
-        for place, index in enumerate(indices):
-            key = jax.random.fold_in(jax.random.key(seed), index)
-            keys_B = keys_of(key, np.resize(block, BLOCK))
-            made = np.asarray(write(found.params, keys_B, inputs))
-            rows = made if options.beam is None else made[:, index]
-            written[place] += [data.decode(run.spec, row) for row in rows[: len(block)]]
-    return ["".join(f"{line}\n" for line in one) for one in written]
+        # a search finds all its answers at once, and draws none
+        seeds = indices if options.beam is None else [0]
+        keys = [jax.random.fold_in(jax.random.key(seed), index) for index in seeds]
+        made = [write(found.params, keys_of(key, np.resize(block, BLOCK)), inputs) for key in keys]
+        if options.beam is None:
+            tokens.append(np.stack(made)[:, : len(block)])
+        else:
+            found_BKT, nats_BK = (np.asarray(x)[: len(block), indices] for x in made[0])
+            tokens.append(found_BKT.swapaxes(0, 1))
+            nats.append(nats_BK.T)
+    return np.concatenate(tokens, axis=1), np.concatenate(nats, axis=1) if nats else None
+
+
+def up_to_end(tokens_T: np.ndarray) -> np.ndarray:
+    """An answer's tokens with its end, if it has come to one."""
+    ends = np.flatnonzero(tokens_T == 0)
+    return tokens_T[: ends[0] + 1] if ends.size else tokens_T
+
+
+def plain(nats_KN: np.ndarray) -> list[list[float | None]]:
+    """Numbers for JSON, None for those of answers that there are not: the beam was too wide."""
+    return [[round(float(x), 5) if math.isfinite(x) else None for x in row] for row in nats_KN]
 
 
 def writer(run: Run, options: decoding.Options, usual_length: int) -> Callable[..., jax.Array]:
     """The objective's compiled `generate`."""
     if options.length is None:
         options = dataclasses.replace(options, length=usual_length)
-    return jax.jit(partial(run.objective.generate, options=options))
+    how = backend.supported(plan.writing_options(jax.default_backend()))
+    return jax.jit(partial(run.objective.generate, options=options), compiler_options=how)
 
 
 def blocks(items: list[int]) -> Iterator[list[int]]:

@@ -1,4 +1,8 @@
-"""Is this file generated, by what, and is it what its record says? Without a mark: unknown."""
+"""Is this file generated, by what, and is it what its record says? Without a mark: unknown.
+
+A sample is made again. What comes with one or with an evaluation, such as a picture of attention,
+is compared with its record alone.
+"""
 
 import dataclasses
 import typing
@@ -10,26 +14,30 @@ from seqgen import backend, decoding, environment, generate, run, run_directory
 from seqgen.errors import UsageError
 
 # What a record must say, and in which type; a float may be written as an integer.
-MARK = {
+SOURCE = {
     "generated": bool,
     "run_sha256": str,
     "config_sha256": str,
     "checkpoint_sha256": str,
     "step": int,
+    "file_sha256": str,
+}
+MARK = SOURCE | {  # of a sample
     "seed": int,
     "index": int,
     "prompt": str | None,
     "decoding": dict,
     "environment": dict,
-    "file_sha256": str,
 }
+BESIDE = SOURCE | {"what": str}  # of what comes with a sample or an evaluation
 REMOVABLE = "A mark can be removed: its absence never shows that a file is real."
 
 
 class Finding(Enum):
     UNKNOWN = "unknown"
     GENERATED = "generated"  # the record fits the file and could be made again
-    # the record fits the file; run or checkpoint is missing, or this machine computes otherwise
+    # the record fits the file; it is no sample, or run or checkpoint is missing, or this machine
+    # computes otherwise
     UNREPEATED = "generated, not made again"
     ALTERED = "altered"  # the file is not the one that was marked, or not what its record makes
 
@@ -51,6 +59,11 @@ def verify(file: Path) -> Verdict:
         return Verdict(Finding.UNKNOWN, f"{beside} is no record of a generated file. {REMOVABLE}")
     if run_directory.file_digest(file) != mark["file_sha256"]:
         return Verdict(Finding.ALTERED, f"{file} has changed since it was generated")
+    if "what" in mark:
+        sentence = (
+            f"its record fits ({mark['what']}, step {mark['step']}); only samples are made again"
+        )
+        return Verdict(Finding.UNREPEATED, sentence)
     source = f"seed {mark['seed']}, index {mark['index']}, step {mark['step']}"
     try:
         same = again(file.parent.parent, mark).encode() == file.read_bytes()
@@ -73,9 +86,12 @@ def read(file: Path) -> dict[str, Any] | None:
         return None
     if not isinstance(mark, dict) or mark.get("generated") is not True:
         return None
-    options = typing.get_type_hints(decoding.Options)
-    complete = mark.keys() >= MARK.keys() and all(fits(mark[name], MARK[name]) for name in MARK)
-    if not complete or not all(fits(v, options.get(n)) for n, v in mark["decoding"].items()):
+    kinds, options = BESIDE if "what" in mark else MARK, typing.get_type_hints(decoding.Options)
+    if not (mark.keys() >= kinds.keys() and all(fits(mark[name], kinds[name]) for name in kinds)):
+        return None
+    if "what" in mark:
+        return mark
+    if not all(fits(v, options.get(n)) for n, v in mark["decoding"].items()):
         return None
     return mark if 0 <= mark["seed"] < 2**32 and 0 <= mark["index"] < 2**31 else None
 

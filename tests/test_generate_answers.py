@@ -1,13 +1,16 @@
 """Answers out of a run directory: a line for each line, whatever else is asked at the same time."""
 
+import json
+
 import jax
 import numpy as np
 import pytest
 import runs
 
+from seqgen import alignment, decoding, generate, marks, report, verify
 from seqgen import config as configs
-from seqgen import decoding, generate, verify
 from seqgen import run as stored_runs
+from seqgen.datasets import vocabulary
 from seqgen.errors import UsageError
 
 OPTIONS = decoding.Options()
@@ -72,6 +75,85 @@ def test_a_beams_samples_are_its_answers_in_their_order(opened):
     assert answered(opened, "3 May 1987", beam=1) == answered(opened, "3 May 1987", temperature=0.0)
     with pytest.raises(UsageError, match="a beam of 2 finds so many answers, not 3"):
         answered(opened, "3 May 1987", range(3), beam=2)
+
+
+def teacher_forced(opened, line, text):
+    """The log-likelihood of an answer in nats, in one pass over its characters and the end."""
+    run, found = opened
+    data, longest = configs.part("dataset", "dates"), run.spec["targets"]["length"]
+    model = configs.model(run.config, run.spec)
+    written = np.append(vocabulary.encode(run.spec["target_vocabulary"], text), 0)[:longest]
+    tokens = data.encode(run.spec, line)[None]
+    _, logits = model.apply({"params": found.params["model"]}, tokens, targets=written[None])
+    log_p = jax.nn.log_softmax(logits[0])
+    return float(sum(log_p[place, token] for place, token in enumerate(written)))
+
+
+def record(file):
+    return json.loads(marks.record_of(file).read_text())
+
+
+def test_the_record_of_a_beam_has_the_likelihood_of_each_answer(opened):
+    lines, options = ["3 May 1987", "1/1/2000"], decoding.Options(beam=3)
+    files = generate.generate(*opened, 2, "\n".join(lines), options, 0)
+    for file in files:
+        found = record(file)["log_likelihoods"]
+        assert len(found) == len(lines)
+        for line, text, nats in zip(lines, file.read_text().splitlines(), found, strict=True):
+            assert nats == pytest.approx(teacher_forced(opened, line, text), abs=1e-3)
+    assert verify.verify(files[1]).finding is verify.Finding.GENERATED
+    (alone,) = generate.generate(*opened, 1, lines[1], options, 0)
+    assert record(alone)["log_likelihoods"] == pytest.approx(
+        record(files[0])["log_likelihoods"][1:], abs=1e-4
+    )
+
+
+def test_all_candidates_of_a_beam_are_listed_in_one_file(opened):
+    lines, options = ["3 May 1987", "1/1/2000"], decoding.Options(beam=4, n_best=3)
+    (file,) = generate.generate(*opened, 1, "\n".join(lines), options, 0)
+    rows = [row.split(" ||| ") for row in file.read_text().splitlines()]
+    assert [row[0] for row in rows] == ["0"] * 3 + ["1"] * 3
+    for rank, alone in enumerate(answered(opened, "\n".join(lines), range(3), beam=4)):
+        assert alone.splitlines() == [rows[rank][1], rows[3 + rank][1]]
+    nats = [[float(row[2]) for row in rows[:3]], [float(row[2]) for row in rows[3:]]]
+    assert nats == [sorted(one, reverse=True) for one in nats]
+    np.testing.assert_allclose(record(file)["log_likelihoods"], nats, atol=1e-4)
+    assert verify.verify(file).finding is verify.Finding.GENERATED
+    with pytest.raises(UsageError, match="leave out --num"):
+        answered(opened, lines[0], range(2), beam=4, n_best=3)
+    with pytest.raises(UsageError, match="take a beam"):
+        answered(opened, lines[0], n_best=3)
+
+
+def test_answers_that_a_beam_is_too_wide_for_have_no_likelihood():
+    assert generate.plain(np.asarray([[-1.25, -np.inf]])) == [[-1.25, None]]
+
+
+def test_beside_answers_is_a_picture_of_attention_with_a_mark_of_its_own(opened):
+    lines = ["3 May 1987", "1/1/2000", "2 May 1987", "4 May 1987"]
+    (file,) = generate.generate(*opened, 1, "\n".join(lines), OPTIONS, 3)
+    picture = file.with_name(f"{file.stem}-attention.png")
+    assert record(picture)["generated"] is True
+    verdict = verify.verify(picture)
+    assert verdict.finding is verify.Finding.UNREPEATED
+    assert file.name in verdict.sentence
+    assert f'alt="{picture.stem}"' in report.report(opened[0].workdir).read_text()
+    picture.write_bytes(picture.read_bytes() + b"!")
+    assert verify.verify(picture).finding is verify.Finding.ALTERED
+
+
+def test_the_attention_of_an_answer_depends_on_no_other(opened):
+    run, found = opened
+    lines = ["3 May 1987", "the 1 of January 2000"]
+    (made,) = generate.make(run, found, range(1), "\n".join(lines), OPTIONS, 0)
+    together = alignment.weights(run, found, made.answers)
+    for pair, weights in zip(made.answers, together, strict=True):
+        assert weights.shape == (len(pair.written), len(pair.read))
+        np.testing.assert_allclose(weights.sum(axis=1), 1, rtol=1e-5)
+        (alone,) = alignment.weights(run, found, [pair])
+        np.testing.assert_allclose(weights, alone, atol=1e-6)
+    labels = alignment.tokens(run.spec["vocabulary"], made.answers[1].read)
+    assert "".join(labels) == lines[1]
 
 
 def test_answers_are_marked_and_made_again(opened):

@@ -1,0 +1,68 @@
+"""Pictures of tables of numbers, as the bytes of a PNG: attention weights, confusion of classes."""
+
+import io
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+CELL = 0.28  # inches of a row or a column
+NUMBERED = 16  # classes at most whose numbers can be read in their cells
+
+
+class Alignment(NamedTuple):
+    """Where a model looked while it wrote one answer."""
+
+    weights: np.ndarray  # [T, S], each row sums to one
+    written: list[str]  # T tokens
+    read: list[str]  # S tokens
+
+
+def attention(alignments: list[Alignment], title: str) -> bytes:
+    """A heat map of each alignment below the other: a row for each token that was written."""
+    heights = [2.0 + CELL * len(one.written) for one in alignments]
+    width = 2.5 + CELL * max(len(one.read) for one in alignments)
+    figure = Figure(figsize=(max(width, 5.0), sum(heights)), layout="constrained")
+    figure.suptitle(title, fontsize=9)
+    grid = figure.subplots(len(alignments), 1, squeeze=False, height_ratios=heights)
+    for axes, one in zip(grid[:, 0], alignments, strict=True):
+        axes.imshow(one.weights, cmap="Blues", vmin=0, vmax=1)
+        axes.xaxis.tick_top()
+        _label(axes, one.written, one.read)
+    return _png(figure)
+
+
+def confusion(counts_CC: np.ndarray, names: list[str], title: str) -> bytes:
+    """How often each class (a row) was taken for each (a column), shaded by shares of the row."""
+    counts_CC = np.asarray(counts_CC)
+    shares_CC = counts_CC / np.maximum(counts_CC.sum(axis=1, keepdims=True), 1)
+    size, few = len(names), len(names) <= NUMBERED
+    side = 2.5 + size * (0.75 if few else min(CELL, 12 / size))
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title, fontsize=9)
+    axes.imshow(shares_CC, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xlabel("taken for")
+    axes.set_ylabel("is")
+    if size <= 100:  # more names can't be told apart
+        _label(axes, names, names)
+    for row, column in np.ndindex(shares_CC.shape) if few else ():
+        count, share = counts_CC[row, column], shares_CC[row, column]
+        color = "white" if share > 0.5 else "black"
+        text = f"{count:.0f}\n{100 * share:.1f} %"
+        axes.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
+    return _png(figure)
+
+
+def _label(axes, rows: list[str], columns: list[str]) -> None:
+    plain = {"fontsize": 8, "parse_math": False}  # a dollar is a dollar
+    axes.set_yticks(range(len(rows)), rows, **plain)
+    axes.set_xticks(range(len(columns)), columns, rotation=90, **plain)
+
+
+def _png(figure: Figure) -> bytes:
+    content = io.BytesIO()
+    with matplotlib.rc_context({"savefig.dpi": 110}):
+        figure.savefig(content, format="png")
+    return content.getvalue()

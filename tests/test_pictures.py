@@ -1,0 +1,56 @@
+"""Pictures are images of the numbers they are given: darker where there is more."""
+
+import io
+
+import matplotlib.image
+import numpy as np
+
+from seqgen import pictures
+
+
+def pixels(png):
+    return matplotlib.image.imread(io.BytesIO(png))[..., :3]
+
+
+def alignment(weights):
+    written, read = (["$a_{", "b"] * size for size in (1, 2))  # a dollar is no formula
+    return pictures.Alignment(np.asarray(weights, float), written, read)
+
+
+def test_attention_is_drawn_where_the_weight_is():
+    ends = pixels(pictures.attention([alignment([[1, 0, 0, 0], [0, 0, 0, 1]])], "title"))
+    other = pixels(pictures.attention([alignment([[0, 0, 0, 1], [1, 0, 0, 0]])], "title"))
+    assert ends.shape == other.shape
+    darkest = matplotlib.colormaps["Blues"](1.0)[:3]
+    dark, swapped = (np.all(np.abs(p - darkest) < 0.01, axis=-1) for p in (ends, other))
+    assert dark.any()
+    assert dark.sum() == swapped.sum()
+    assert not np.any(dark & swapped)
+    rows = np.flatnonzero(dark.any(axis=1))
+    first, last = (np.flatnonzero(dark[row]).mean() for row in (rows[0], rows[-1]))
+    assert first < last  # the first token written looks to the left
+
+
+def test_each_alignment_is_a_map_of_its_own():
+    one = pixels(pictures.attention([alignment(np.eye(2, 4))], "title"))
+    two = pixels(pictures.attention([alignment(np.eye(2, 4))] * 2, "title"))
+    assert two.shape[0] > 1.5 * one.shape[0]
+
+
+def test_confusion_is_shaded_by_shares_of_the_row():
+    darkest = matplotlib.colormaps["Blues"](1.0)[:3]
+
+    def dark(counts):
+        drawn = pixels(pictures.confusion(np.asarray(counts), ["yes", "no"], "title"))
+        return np.all(np.abs(drawn - darkest) < 0.01, axis=-1).mean()
+
+    # a rare class that is always found is as dark as a common one
+    assert dark([[1000, 0], [0, 2]]) > 0.05
+    np.testing.assert_allclose(dark([[1000, 0], [0, 2]]), dark([[5, 0], [0, 5]]), rtol=0.1)
+    assert dark([[500, 500], [1, 1]]) == 0
+
+
+def test_many_classes_have_a_picture_without_numbers():
+    size = pictures.NUMBERED + 200
+    drawn = pixels(pictures.confusion(np.eye(size), [str(i) for i in range(size)], "title"))
+    assert drawn.shape[0] < 2500
