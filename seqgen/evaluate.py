@@ -13,14 +13,14 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from ml_collections import config_dict
 
-from seqgen import backend, run_directory, run_lock
+from seqgen import backend, predictions, run_directory, run_lock
 from seqgen import config as configs
 from seqgen import run as runs
 from seqgen.checkpoint import Checkpoints
 from seqgen.datasets import Dataset
 from seqgen.errors import UsageError, unknown
 from seqgen.interrupt import Interrupt, Interrupted
-from seqgen.metrics import Meaning, described
+from seqgen.metrics import Meaning, described, texts
 from seqgen.objectives import Objective
 from seqgen.run import Found, Run, parameters
 
@@ -109,10 +109,16 @@ def checkpoint_evaluator(
     measure = evaluator(run.objective, dataset, split, mesh)
     arrays = jax.device_put(dataset.arrays, everywhere)
     mark = f"-{run_directory.digest(changed)[:6]}" if changed else ""
+    describe = predictions.describer(run, dataset, split, changed or {})
 
     def evaluate(found: Found, interrupt: Interrupt) -> dict[str, Any]:
         began = time.monotonic()
-        metrics = measure(jax.device_put(found.params, everywhere), arrays, interrupt)
+        found = found._replace(params=jax.device_put(found.params, everywhere))
+        metrics = measure(found.params, arrays, interrupt)
+        folder = run_directory.folder(run.workdir, "evaluations")
+        place = folder / f"{split}-{found.step}{mark}"
+        details = describe(found, arrays, interrupt, place)
+        metrics |= details.metrics
         result = {
             "split": split,
             "step": found.step,
@@ -121,11 +127,11 @@ def checkpoint_evaluator(
             "changed": changed or {},
             "metrics": metrics,
             "seconds": round(time.monotonic() - began, 2),
+            **details.facts,
         }
-        folder = run_directory.folder(run.workdir, "evaluations")
         stored = result | {"metrics": run_directory.spelled(metrics)}
-        run_directory.write_json(folder / f"{split}-{found.step}{mark}.json", stored)
-        return result
+        run_directory.write_json(folder / f"{place.name}.json", stored)
+        return result | {"sentence": details.sentence}
 
     return evaluate
 
@@ -192,4 +198,6 @@ def main(
 
 def line(result: dict[str, Any], reports: dict[str, Meaning]) -> str:
     """An evaluation as one line for a person."""
-    return f"step {result['step']}  {result['split']}: {described(result['metrics'], reports)}"
+    numbers = described(result["metrics"], reports | texts.REPORTS)
+    left_out = f" ({result['sentence']})" if result["sentence"] else ""
+    return f"step {result['step']}  {result['split']}: {numbers}{left_out}"

@@ -13,7 +13,8 @@ from ml_collections import config_dict
 from seqgen import config as configs
 from seqgen import run as runs
 from seqgen import run_directory
-from seqgen.metrics import Meaning
+from seqgen.alignment import ATTENTION
+from seqgen.metrics import Meaning, texts
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -35,12 +36,14 @@ def report(workdir: Path) -> Path:
     curves = draw_curves(records, meanings, workdir / "curves.png")
     status = run_directory.read_status(workdir)
     title = f"{workdir.resolve().name}: {status['status']}"
-    pictures = [curves, *sorted((workdir / "samples").glob("*.png"))]
+    drawn = [p for p in (workdir / "samples").glob("*.png") if not p.stem.endswith(ATTENTION)]
+    confusions = sorted((workdir / "evaluations").glob("*-confusion.png"))
     sections = [
         f"<h1>{html.escape(title)}</h1><p>{html.escape(status.get('message') or '')}</p>",
         "<h2>Results</h2>" + results_table(workdir, records, meanings),
+        "".join(image(p) for p in confusions),
         "<h2>Config: what differs from the defaults</h2>" + config_table(run.config),
-        "<h2>Curves</h2>" + "".join(image(p) for p in pictures),
+        "<h2>Curves</h2>" + "".join(image(p) for p in [curves, *sorted(drawn)]),
         samples(workdir),
         "<h2>Environment</h2>" + environment_table(workdir),
     ]
@@ -103,6 +106,8 @@ def results_table(
         stored = run_directory.read_json(file)
         how = "".join(f", {name}={value}" for name, value in stored["changed"].items())
         rows.append((f"{stored['split']}, step {stored['step']}{how}", stored["metrics"]))
+    found = {name: texts.REPORTS[name] for name in texts.REPORTS if any(name in m for _, m in rows)}
+    meanings = meanings | found
     numbers = [(label, *(f"{number(m.get(n)):.5g}" for n in meanings)) for label, m in rows]
     header = ("evaluation", *(labelled(n, meanings) for n in meanings))
     return table(header, numbers, style="numbers")
@@ -125,11 +130,13 @@ def environment_table(workdir: Path) -> str:
 
 def samples(workdir: Path) -> str:
     files = sorted((workdir / "samples").glob("*.txt"))[:SHOWN_SAMPLES]
-    texts = [
-        f"<p>{html.escape(f.name)} (generated)</p><pre>{html.escape(f.read_text('utf-8'))}</pre>"
-        for f in files
-    ]
-    return "<h2>Samples</h2>" + "".join(texts) if texts else ""
+    shown = []
+    for file in files:
+        content = html.escape(file.read_text("utf-8"))
+        shown.append(f"<p>{html.escape(file.name)} (generated)</p><pre>{content}</pre>")
+        beside = file.with_name(f"{file.stem}{ATTENTION}.png")
+        shown += [image(beside)] if beside.exists() else []
+    return "<h2>Samples</h2>" + "".join(shown) if shown else ""
 
 
 def image(file: Path) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from seqgen.evaluate import means
-from seqgen.metrics import answers
+from seqgen.metrics import answers, texts
 
 
 def words(row):
@@ -82,3 +82,25 @@ def test_characters_have_no_bleu():
     assert set(answers.measured(answer, target, "character")) == {"exact_match"}
     assert set(answers.reported("character")) == {"exact_match"}
     assert set(answers.reported("word")) == {"exact_match", "bleu"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_bleu_is_sacrebleus_where_the_tokens_are_the_same(seed):
+    answer, target = drawn(seed)
+    lines = [[" ".join(f"w{t}" for t in words(row)) for row in rows] for rows in (answer, target)]
+    expected, signature = texts.bleu(
+        lines[0], [(line,) for line in lines[1]], lowercase=False, tokenised=True
+    )
+    ours = answers.finalize(means([answers.measured(answer, target, "word")]))["bleu"]
+    assert ours == pytest.approx(expected, rel=1e-5)
+    assert "tok:none" in signature
+
+
+def test_several_references_are_all_held_against_a_text():
+    said, references = ["the cat sat on the mat"], [("a dog ran", "the cat sat on the mat")]
+    for score, signature in (
+        texts.bleu(said, references, lowercase=True),
+        texts.chrf(said, references, lowercase=True),
+    ):
+        assert score == pytest.approx(100)
+        assert "nrefs:2" in signature

@@ -54,14 +54,14 @@ def make(options: Options) -> Dataset:
     folder = sampling.located(options.path, SOURCE)
     splits = {}
     for split, names in NAMES.items():
-        found = [name for name in names if files.found(folder, f"{name}.{options.from_language}")]
-        if not found and split != "test":
+        found = _found(folder, split, options)
+        if found is None and split != "test":
             wanted = " or ".join(f"{name}.{options.from_language}[.gz]" for name in names)
             raise UsageError(
                 f"no {wanted} in {folder}: those of Multi30k are to be had from {SOURCE}"
             )
-        if found:
-            splits[split] = _pairs(folder, found[0], options)
+        if found is not None:
+            splits[split] = _pairs(folder, found, options)
     words = pairs.learnt(splits["train"], options.unit, options.min_count, options.vocabulary_size)
     if options.max_length is not None:
         encoders = [vocabulary.encoder(v) for v in words]
@@ -86,6 +86,31 @@ def prepared(text: str, unit: str, lowercase: bool) -> str:
     """A sentence whose units are told apart: words and signs with spaces between them."""
     text = text.lower() if lowercase else text
     return " ".join(re.findall(r"\w+|[^\w\s]", text)) if unit == "word" else text
+
+
+def references(options: Options, split: str) -> list[tuple[str, ...]]:
+    """The translations of a split as they stand in their file: one for each sentence."""
+    folder = sampling.located(options.path, SOURCE)
+    file = files.found(folder, f"{_found(folder, split, options)}.{options.to_language}")
+    return [(line.strip(),) for _, line in files.lines(file)]
+
+
+def natural(spec: dict[str, Any], text: str) -> str:
+    """A decoded answer as one writes it: `prepared` taken back, but for letters made small."""
+    if spec["unit"] != "word":
+        return text
+    text = re.sub(r" ([.,!?;:%)\]}])", r"\1", text)
+    text = re.sub(r"([(\[{$#]) ", r"\1", text)
+    text = re.sub(r"(\w) (['’]) (s|t|re|ve|ll|d|m)\b", r"\1\2\3", text)
+    text = re.sub(r"s (['’]) ", r"s\1 ", text)
+    text = re.sub(r"(\w) ([-/]) (?=\w)", r"\1\2", text)
+    return re.sub(r'" ([^"]*) "', r'"\1"', text)
+
+
+def _found(folder: Path, split: str, options: Options) -> str | None:
+    """What the split's files are called before the language."""
+    names = (n for n in NAMES[split] if files.found(folder, f"{n}.{options.from_language}"))
+    return next(names, None)
 
 
 def _pairs(folder: Path, name: str, options: Options) -> pairs.Pairs:

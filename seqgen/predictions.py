@@ -1,0 +1,169 @@
+"""What a checkpoint says of each example of a split, beside the numbers of its evaluation.
+
+Of classes a picture of which was taken for which; of answers all of them, as lines of text, and
+their BLEU and chrF by sacreBLEU. The training loop's validation does without.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from seqgen import config as configs
+from seqgen import decoding, marks, pictures, run_directory
+from seqgen.datasets import Dataset
+from seqgen.errors import UsageError
+from seqgen.interrupt import Interrupt, Interrupted
+from seqgen.metrics import texts
+from seqgen.run import Found, Run
+
+Predict = Callable[[dict[str, Any], Any, jax.Array], dict[str, jax.Array]]
+
+
+class Details(NamedTuple):
+    """What they add to an evaluation's numbers, to its record, and to the line that is shown."""
+
+    metrics: dict[str, float]
+    facts: dict[str, Any]
+    sentence: str
+
+
+def describer(
+    run: Run, dataset: Dataset, split: str, changed: dict[str, Any]
+) -> Callable[[Found, Any, Interrupt, Path], Details]:
+    """(checkpoint, the dataset's arrays, interrupt, path) -> details, for what the objective tells.
+
+    Files are called as the path, with an ending. `changed` are the data options that are not those
+    of the run.
+    """
+    if "macro_f1" in run.objective.reports:
+        predict = classes(run, dataset, split)
+
+        def describe(found, arrays, interrupt, path):
+            pieces = every(predict, found, arrays, dataset.num_batches[split], interrupt)
+            return confusion(run.spec, pieces, path)
+
+    elif "exact_match" in run.objective.reports:
+        write = answers(run, dataset, split)
+
+        def describe(found, arrays, interrupt, path):
+            pieces = every(write, found, arrays, dataset.num_batches[split], interrupt)
+            return written(run, found, split, changed, pieces, path)
+
+    else:
+
+        def describe(found, arrays, interrupt, path):
+            return Details({}, {}, "")
+
+    return describe
+
+
+def every(
+    predict: Predict, found: Found, arrays: Any, num_batches: int, interrupt: Interrupt
+) -> Iterator[dict[str, np.ndarray]]:
+    """The predictions of each batch, rows that only fill up left out."""
+    for index in range(num_batches):
+        batch = jax.device_get(predict(found.params, arrays, jnp.int32(index)))
+        if interrupt.requested:
+            raise Interrupted(interrupt.requested)
+        real_B = batch["weight_B"] > 0
+        yield {name: rows[real_B] for name, rows in batch.items()}
+
+
+def classes(run: Run, dataset: Dataset, split: str) -> Predict:
+    """Compiles once: the class that each example is of and the one that it is taken for."""
+    model = configs.model(run.config, run.spec)
+
+    @jax.jit
+    def predict(params, arrays, index):
+        batch = dataset.batch(arrays, split, index, None)
+        variables = {"params": params["model"]}
+        _, logits_BC = model.apply(variables, batch["inputs"], None, batch.get("length_B"))
+        kept = {name: batch[name] for name in ("targets", "weight_B")}
+        return kept | {"predicted": jnp.argmax(logits_BC, axis=-1)}
+
+    return predict
+
+
+def confusion(spec: dict[str, Any], pieces: Iterator[dict[str, np.ndarray]], path: Path) -> Details:
+    """Draws the counts of each class taken for each, PATH-confusion.png."""
+    size = spec["targets"]["size"]
+    counts_CC = np.zeros((size, size), np.int64)
+    for batch in pieces:
+        np.add.at(counts_CC, (batch["targets"], batch["predicted"]), 1)
+    names = [str(name) for name in spec["classes"]] if "classes" in spec else map(str, range(size))
+    drawn = pictures.confusion(counts_CC, list(names), f"{path.name}: {counts_CC.sum():,} examples")
+    run_directory.write_bytes(path.with_name(f"{path.name}-confusion.png"), drawn)
+    return Details({}, {"confusion": counts_CC.tolist()}, "")
+
+
+def answers(run: Run, dataset: Dataset, split: str) -> Predict:
+    """Compiles once: the greedy answer to each example."""
+    greedy = decoding.Options(length=run.spec["targets"]["length"], temperature=0.0)
+
+    @jax.jit
+    def predict(params, arrays, index):
+        batch = dataset.batch(arrays, split, index, None)
+        inputs = {name: batch[name] for name in ("inputs", "length_B") if name in batch}
+        keys_B = jax.random.split(jax.random.key(0), len(batch["weight_B"]))  # greedy: of no effect
+        tokens = run.objective.generate(params, keys_B, inputs, greedy)
+        return {name: batch[name] for name in ("index_B", "weight_B")} | {"tokens": tokens}
+
+    return predict
+
+
+def written(
+    run: Run,
+    found: Found,
+    split: str,
+    changed: dict[str, Any],
+    pieces: Iterator[dict[str, np.ndarray]],
+    path: Path,
+) -> Details:
+    """Writes the answers, a line each in the order of the data, answers/PATH.txt, and scores them.
+
+    They are scored where the dataset is natural language, and has `references` to say so.
+    """
+    data = configs.part("dataset", run.config.dataset.name)
+    lines = {}
+    for batch in pieces:
+        decoded = (data.decode(run.spec, row) for row in batch["tokens"])
+        lines |= dict(zip(batch["index_B"].tolist(), decoded, strict=True))
+    lines = [lines[number] for number in sorted(lines)]
+    content = "".join(f"{line}\n" for line in lines).encode()
+    mark = marks.mark(run, found) | {"what": f"greedy answers to split {split}"}
+    marks.write(run_directory.folder(path.parent, "answers") / f"{path.name}.txt", content, mark)
+    if not hasattr(data, "references") or split == "train":  # which leaves out the long ones
+        return Details({}, {}, "")
+    own = {name.removeprefix("dataset."): value for name, value in changed.items()}
+    options = dataclasses.replace(configs.options(run.config, "dataset"), **own)
+    try:
+        scores = scored(data, run.spec, lines, data.references(options, split))
+    except UsageError as error:
+        return Details({}, {}, f"without sacreBLEU's numbers: {error}")
+    return Details(
+        {name: score for name, (score, _) in scores.items()},
+        {"signatures": {name: signature for name, (_, signature) in scores.items()}},
+        "",
+    )
+
+
+def scored(
+    data: Any, spec: dict[str, Any], lines: list[str], references: list[tuple[str, ...]]
+) -> dict[str, tuple[float, str]]:
+    """name of `texts.REPORTS` -> (score, signature)."""
+    lowercase = spec["lowercase"]
+    natural = [data.natural(spec, line) for line in lines]
+    scores = {
+        "sacrebleu": texts.bleu(natural, references, lowercase=lowercase),
+        "chrf": texts.chrf(natural, references, lowercase=lowercase),
+    }
+    if spec["unit"] != "word":
+        return scores
+    split = [tuple(data.prepared(r, "word", lowercase) for r in own) for own in references]
+    tokenised = texts.bleu(lines, split, lowercase=lowercase, tokenised=True)
+    return scores | {"sacrebleu_tokenised": tokenised}
