@@ -6,6 +6,7 @@ their BLEU and chrF by sacreBLEU. The training loop's validation does without.
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from seqgen.interrupt import Interrupt, Interrupted
 from seqgen.metrics import texts
 from seqgen.run import Found, Run
 
-Predict = Callable[[dict[str, Any], Any, jax.Array], dict[str, jax.Array]]
+Predict = Callable[..., dict[str, jax.Array]]  # (params, arrays, index, static shape)
 
 
 class Details(NamedTuple):
@@ -44,14 +45,14 @@ def describer(
         predict = classes(run, dataset, split)
 
         def describe(found, arrays, interrupt, path):
-            pieces = every(predict, found, arrays, dataset.num_batches[split], interrupt)
+            pieces = every(predict, found, dataset, split, arrays, interrupt)
             return confusion(run.spec, pieces, path)
 
     elif "exact_match" in run.objective.reports:
         write = answers(run, dataset, split)
 
         def describe(found, arrays, interrupt, path):
-            pieces = every(write, found, arrays, dataset.num_batches[split], interrupt)
+            pieces = every(write, found, dataset, split, arrays, interrupt)
             return written(run, found, split, changed, pieces, path)
 
     else:
@@ -63,11 +64,12 @@ def describer(
 
 
 def every(
-    predict: Predict, found: Found, arrays: Any, num_batches: int, interrupt: Interrupt
+    predict: Predict, found: Found, dataset: Dataset, split: str, arrays: Any, interrupt: Interrupt
 ) -> Iterator[dict[str, np.ndarray]]:
     """The predictions of each batch, rows that only fill up left out."""
-    for index in range(num_batches):
-        batch = jax.device_get(predict(found.params, arrays, jnp.int32(index)))
+    for index in range(dataset.num_batches[split]):
+        shape = dataset.shape(split, index, False)
+        batch = jax.device_get(predict(found.params, arrays, jnp.int32(index), shape))
         if interrupt.requested:
             raise Interrupted(interrupt.requested)
         real_B = batch["weight_B"] > 0
@@ -75,12 +77,12 @@ def every(
 
 
 def classes(run: Run, dataset: Dataset, split: str) -> Predict:
-    """Compiles once: the class that each example is of and the one that it is taken for."""
+    """Compiles once for each shape: the class of each example and what it is taken for."""
     model = configs.model(run.config, run.spec)
 
-    @jax.jit
-    def predict(params, arrays, index):
-        batch = dataset.batch(arrays, split, index, None)
+    @partial(jax.jit, static_argnums=3)
+    def predict(params, arrays, index, shape):
+        batch = dataset.batch(arrays, split, index, None, *shape)
         variables = {"params": params["model"]}
         _, logits_BC = model.apply(variables, batch["inputs"], None, batch.get("length_B"))
         kept = {name: batch[name] for name in ("targets", "weight_B")}
@@ -102,12 +104,12 @@ def confusion(spec: dict[str, Any], pieces: Iterator[dict[str, np.ndarray]], pat
 
 
 def answers(run: Run, dataset: Dataset, split: str) -> Predict:
-    """Compiles once: the greedy answer to each example."""
+    """Compiles once for each shape: the greedy answer to each example."""
     greedy = decoding.Options(length=run.spec["targets"]["length"], temperature=0.0)
 
-    @jax.jit
-    def predict(params, arrays, index):
-        batch = dataset.batch(arrays, split, index, None)
+    @partial(jax.jit, static_argnums=3)
+    def predict(params, arrays, index, shape):
+        batch = dataset.batch(arrays, split, index, None, *shape)
         inputs = {name: batch[name] for name in ("inputs", "length_B") if name in batch}
         keys_B = jax.random.split(jax.random.key(0), len(batch["weight_B"]))  # greedy: of no effect
         tokens = run.objective.generate(params, keys_B, inputs, greedy)
