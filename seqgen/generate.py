@@ -13,6 +13,7 @@ import numpy as np
 from seqgen import backend, decoding, environment, run_directory
 from seqgen import config as configs
 from seqgen import run as runs
+from seqgen.datasets import images
 from seqgen.errors import UsageError
 from seqgen.run import Found, Run, parameters
 
@@ -47,6 +48,7 @@ def mark(
     run: Run, found: Found, prompt: str | None, options: decoding.Options, seed: int
 ) -> dict[str, Any]:
     """The statement that samples were generated, and what is needed to make them again."""
+    shown = prompt is not None and of_pictures(run)
     return {
         "generated": True,
         "digital_source_type": "trainedAlgorithmicMedia",  # IPTC's term
@@ -54,6 +56,7 @@ def mark(
         "step": found.step,
         "seed": seed,
         "prompt": prompt,
+        "input_sha256": run_directory.file_digest(Path(prompt)) if shown else None,
         "decoding": dataclasses.asdict(options),
         "environment": environment.record(devices=True),  # where the same bytes are promised
     }
@@ -120,28 +123,18 @@ def texts(
 def answers(
     run: Run, found: Found, indices: range, prompt: str | None, options: decoding.Options, seed: int
 ) -> list[str]:
-    """For each index an answer to every line of the prompt, a line each.
+    """For each index an answer to everything that is asked, a line each.
 
     By beam search index 0 is the best answer, 1 the next.
     """
     if options.beam is not None and indices[-1] >= options.beam:
         raise UsageError(f"a beam of {options.beam} finds so many answers, not {indices[-1] + 1}")
-    data, size = configs.part("dataset", run.config.dataset.name), run.spec["length"]
-    lines = (run.spec["start"] if prompt is None else prompt).splitlines()
-    encoded = [np.asarray(data.encode(run.spec, line), np.int32) for line in lines]
-    if not encoded or not min(map(len, encoded)):
-        raise UsageError("there is nothing to answer: the input is empty, or one of its lines is")
+    data, encoded = configs.part("dataset", run.config.dataset.name), asked(run, prompt)
     write = writer(run, options, run.spec["targets"]["length"])
     keys_of = jax.jit(jax.vmap(jax.random.fold_in, (None, 0)))
     written = [[] for _ in indices]
-    for block in blocks(list(range(len(lines)))):
-        tokens = [encoded[i] for i in np.resize(block, BLOCK)]
-        # longer than any of the data: another program, but for the same numbers
-        width = size * -(-max(map(len, tokens)) // size)
-        inputs = {
-            "inputs": np.stack([np.pad(t, (0, width - len(t))) for t in tokens]),
-            "length_B": np.asarray([len(t) for t in tokens], np.int32),
-        }
+    for block in blocks(list(range(len(encoded)))):
+        inputs = together(run, [encoded[i] for i in np.resize(block, BLOCK)])
         for place, index in enumerate(indices):
             key = jax.random.fold_in(jax.random.key(seed), index)
             keys_B = keys_of(key, np.resize(block, BLOCK))
@@ -149,6 +142,37 @@ def answers(
             rows = made if options.beam is None else made[:, index]
             written[place] += [data.decode(run.spec, row) for row in rows[: len(block)]]
     return ["".join(f"{line}\n" for line in one) for one in written]
+
+
+def of_pictures(run: Run) -> bool:
+    return run.spec["inputs"]["kind"] == "image"
+
+
+def asked(run: Run, prompt: str | None) -> list[np.ndarray]:
+    """What is to be answered: the prompt's lines, or the picture in the file that it names."""
+    data, spec = configs.part("dataset", run.config.dataset.name), run.spec
+    if of_pictures(run):
+        if prompt is not None:
+            return [data.encode(spec, prompt)]
+        return list(images.scaled(images.unpacked(spec["start"], spec["inputs"]["shape"])))
+    lines = (spec["start"] if prompt is None else prompt).splitlines()
+    encoded = [np.asarray(data.encode(spec, line), np.int32) for line in lines]
+    if not encoded or not min(map(len, encoded)):
+        raise UsageError("there is nothing to answer: the input is empty, or one of its lines is")
+    return encoded
+
+
+def together(run: Run, encoded: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """Inputs of a model that answers, as one batch."""
+    if of_pictures(run):
+        return {"inputs": np.stack(encoded)}
+    # longer than any of the data: another program, but for the same numbers
+    size = run.spec["length"]
+    width = size * -(-max(map(len, encoded)) // size)
+    return {
+        "inputs": np.stack([np.pad(t, (0, width - len(t))) for t in encoded]),
+        "length_B": np.asarray([len(t) for t in encoded], np.int32),
+    }
 
 
 def writer(run: Run, options: decoding.Options, usual_length: int) -> Callable[..., jax.Array]:
@@ -160,6 +184,15 @@ def writer(run: Run, options: decoding.Options, usual_length: int) -> Callable[.
 
 def blocks(items: list[int]) -> Iterator[list[int]]:
     return (items[first : first + BLOCK] for first in range(0, len(items), BLOCK))
+
+
+def given(run: Run, prompt: str | None, file: Path | None) -> str | None:
+    """The prompt of a run: as it is, the lines of a file, or the name of a file with a picture."""
+    if not of_pictures(run):
+        return prompt if file is None else read_lines(file)
+    if prompt is not None:
+        raise UsageError("this model describes pictures: give it one by --input=FILE, not --prompt")
+    return None if file is None else str(file.resolve())
 
 
 def read_lines(file: Path) -> str:
@@ -177,6 +210,7 @@ def main(
     which: str,
     num: int,
     prompt: str | None,
+    file: Path | None,
     options: decoding.Options,
     seed: int,
     *,
@@ -185,5 +219,6 @@ def main(
     """The verb: generates, prints the texts and where they are."""
     run = runs.load(workdir)
     backend.start(BLOCK, compilation_cache=compilation_cache)
-    for file in generate(run, parameters(run, which), num, prompt, options, seed):
-        print(f"--- {file} (generated)\n{file.read_text('utf-8')}")
+    prompt = given(run, prompt, file)
+    for written in generate(run, parameters(run, which), num, prompt, options, seed):
+        print(f"--- {written} (generated)\n{written.read_text('utf-8')}")
