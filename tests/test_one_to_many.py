@@ -139,6 +139,17 @@ def test_dropout_is_drawn_in_training_only():
     np.testing.assert_array_equal(logits(model, variables), logits(model, variables, rngs=rngs[0]))
 
 
+def test_the_decoder_can_read_what_it_would_write_itself():
+    model, variables = built()
+    rngs = {"dropout": jax.random.key(0)}
+    none, all_own = (
+        logits(model, variables, own_share=jnp.float32(share), rngs=rngs) for share in (0, 1)
+    )
+    np.testing.assert_allclose(none, logits(model, variables), atol=1e-5)
+    np.testing.assert_allclose(all_own[:, 0], none[:, 0], atol=1e-5)
+    assert np.any(np.abs(all_own - none) > 1e-3)
+
+
 def test_an_example_of_the_spec_builds_the_model():
     batch = run.example(SPEC, 2)
     assert batch["inputs"].shape == (2, *SHAPE)

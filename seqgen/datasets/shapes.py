@@ -23,11 +23,11 @@ COLOURS = {
     "white": (235, 235, 235),
 }
 KINDS = ("circle", "square", "triangle", "cross")
-RADII = {"small": 2.5, "large": 4.2}
+RADII = {"small": 3.0, "large": 4.7}
 RELATIONS = ("left of", "above")
 # how far centres lie from even places, along the line and across it, by the number of shapes: so
 # little that shapes keep apart, and that a row is never taken for a column
-JITTER = {1: (8, 8), 2: (3, 4), 3: (1, 3)}
+JITTER = {1: (8, 8), 2: (3, 4), 3: (0.5, 3)}
 BLOCK = 1000  # pictures drawn at a time
 # of a hundred captions: which split one belongs to is a matter of its words alone
 SHARES = {"train": range(80), "valid": range(80, 90), "test": range(90, 100)}

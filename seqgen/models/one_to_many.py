@@ -51,10 +51,20 @@ def make(options: Options, spec: dict[str, Any]) -> nn.Module:
     return OneToMany(options, targets["size"])
 
 
+class Places(nn.Module):
+    """Adds to the features of each place what is learned of that place: where it is."""
+
+    @nn.compact
+    def __call__(self, values_BSE: jax.Array) -> jax.Array:
+        init = nn.initializers.normal(0.1)
+        return values_BSE + self.param("place_SE", init, values_BSE.shape[1:], float)[None]
+
+
 class OneToMany(nn.Module):
     """Each state of the first carry is tanh(W v + b), v being the features of the picture.
 
-    Without attention those of all places one after the other, with it their mean.
+    Without attention those of all places one after the other, with it their mean. What attention
+    looks at tells where it is, see `Places`.
     """
 
     options: Options
@@ -64,6 +74,8 @@ class OneToMany(nn.Module):
         o = self.options
         if not o.blind:
             self.encoder = encoders.make(o.encoder, o.encoder_sizes)
+        if o.attention is not None:
+            self.places = Places()
         self.decoder = Decoder(o, self.output_size)
         states = len(Recurrent(o, parent=None).initial_carry(1)[0][0])
         self.first = [
@@ -78,15 +90,16 @@ class OneToMany(nn.Module):
         length_B: jax.Array | None = None,
         *,
         targets: jax.Array,
+        own_share: jax.Array | None = None,
         train: bool = False,
     ) -> tuple[None, jax.Array]:
         """The logits [B, T, V] of each token of the answers `targets` [B, T], given those before.
 
         inputs: pictures [B, H, W, C]. Of several answers [B, K, T] to each the logits are
-        [B, K, T, V].
+        [B, K, T, V]. `own_share` of the tokens before are the decoder's own, see `Decoder`.
         """
         del carry, length_B  # a picture has neither a past nor a length
-        return None, self.decoder(*self._encode(inputs, train), targets, train)
+        return None, self.decoder(*self._encode(inputs, train), targets, train, own_share)
 
     def start(self, inputs: dict[str, jax.Array]) -> tuple[Context | None, Any]:
         """What the decoder may look at, and its first carry."""
@@ -113,6 +126,7 @@ class OneToMany(nn.Module):
         whole_BF = values_BSE.reshape(rows, -1)
         if o.attention is not None:
             whole_BF = jnp.mean(values_BSE, axis=1)
+            values_BSE = self.places(values_BSE)
         cells = tuple(
             (tuple(jnp.tanh(dense(whole_BF)) for dense in layer),) for layer in self.first
         )
