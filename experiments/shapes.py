@@ -18,8 +18,8 @@ def get_config(arg: str | None = None) -> config_dict.ConfigDict:
     c.model.blind = variant == "blind"
     c.model.encoder_sizes = (32, 64, 128)
     c.model.hidden_size, c.model.embedding_size = 128, 32
-    c.num_steps = 2000
-    c.log_every, c.eval_every, c.checkpoint_every = 50, 500, 500
+    c.num_steps = 5000
+    c.log_every, c.eval_every, c.checkpoint_every = 100, 1000, 1000
     c.monitor = "exact_match"
     c.optimizer.rule, c.optimizer.learning_rate = "adamw", 2e-3
     c.optimizer.schedule = "cosine"
