@@ -1,4 +1,4 @@
-"""Trains, evaluates, samples, verifies and reports.  python launch.py VERB --flag=value …
+"""Trains, evaluates, compares, samples, verifies, reports.  python launch.py VERB --flag=value …
 
 Parses the flags, calls one function, and turns errors into exit codes: 0 done, 1 failure or an
 altered file, 2 bad input, 75 training or evaluation stopped by a signal, all saved, 130 another
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from absl import flags
 
-from seqgen import config, evaluate, generate, listing, report, run, train, verify
+from seqgen import compare, config, evaluate, generate, listing, report, run, train, verify
 from seqgen.decoding import Options as Decoding
 from seqgen.errors import Failure, UsageError, unknown
 from seqgen.interrupt import Interrupted
@@ -67,12 +67,32 @@ def run_evaluate(given: flags.FlagValues) -> int:
     return DONE
 
 
+def define_compare(values: flags.FlagValues) -> None:
+    define_checkpoint(values)
+    flags.DEFINE_string("with", None, "the directory of the other run", flag_values=values)
+    flags.DEFINE_string("split", "test", "train, valid or test", flag_values=values)
+
+
+def run_compare(given: flags.FlagValues) -> int:
+    if given["with"].value is None:
+        raise UsageError("compare needs --with=…, the directory of the other run")
+    compare.main(
+        Path(given.workdir),
+        Path(given["with"].value),
+        given.checkpoint,
+        given.split,
+        compilation_cache=given.compilation_cache,
+    )
+    return DONE
+
+
 def define_generate(values: flags.FlagValues) -> None:
     define_checkpoint(values)
     flags.DEFINE_integer("num", 1, "number of samples", 1, flag_values=values)
     text = "what the samples continue, or the line that they answer"
     flags.DEFINE_string("prompt", None, text, flag_values=values)
-    flags.DEFINE_string("input", None, "a file of such lines, to answer each", flag_values=values)
+    text = "a file of such lines, to answer each, or of a picture, to describe it"
+    flags.DEFINE_string("input", None, text, flag_values=values)
     text = "tokens after the prompt, or of an answer"
     flags.DEFINE_integer("length", Decoding.length, text, flag_values=values)
     text = "tokens of an answer at least"
@@ -100,7 +120,8 @@ def run_generate(given: flags.FlagValues) -> int:
         Path(given.workdir),
         given.checkpoint,
         given.num,
-        given.prompt if given.input is None else generate.read_lines(Path(given.input)),
+        given.prompt,
+        None if given.input is None else Path(given.input),
         Decoding(**chosen),
         given.seed,
         compilation_cache=given.compilation_cache,
@@ -138,6 +159,7 @@ class Verb(NamedTuple):
 VERBS = {
     "train": Verb(run_train, define_train, None),
     "evaluate": Verb(run_evaluate, define_evaluate, "workdir"),
+    "compare": Verb(run_compare, define_compare, "workdir"),
     "generate": Verb(run_generate, define_generate, "workdir"),
     "verify": Verb(run_verify, define_verify, "file"),
     "report": Verb(run_report, define_workdir, "workdir"),

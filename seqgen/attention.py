@@ -1,6 +1,6 @@
 """Attention: a query reads a sequence of values, a weighted mean of those it matches.
 
-`models/encoder_decoder.py` queries the states of an encoder with those of a decoder.
+`answering.py` queries what an encoder left with the states of a decoder.
 """
 
 import flax.linen as nn

@@ -21,7 +21,7 @@ from seqgen.datasets import Dataset
 from seqgen.errors import UsageError, unknown
 from seqgen.interrupt import Interrupt, Interrupted
 from seqgen.metrics import Meaning, described, texts
-from seqgen.objectives import Objective
+from seqgen.objectives import Measured, Objective
 from seqgen.run import Found, Run, parameters
 
 POLL_SECONDS = 2.0
@@ -36,6 +36,16 @@ def evaluator(
     examples (rows), so that no number depends on how the split was batched. Raises Interrupted
     between batches when a signal has come.
     """
+    rows = measurer(objective, dataset, split, mesh)
+    return lambda params, arrays, interrupt: objective.finalize(
+        means(rows(params, arrays, interrupt))
+    )
+
+
+def measurer(
+    objective: Objective, dataset: Dataset, split: str, mesh: Mesh
+) -> Callable[[dict[str, Any], Any, Interrupt], list[Measured]]:
+    """As `evaluator`, but returns what the objective measures of each row, batch by batch."""
 
     def examples(arrays, index, shape):
         return dataset.batch(arrays, split, index, None, *shape)
@@ -60,7 +70,7 @@ def evaluator(
             check_vma=False,
         )(params, memory, batch, key_data)
 
-    def run(params: dict[str, Any], arrays: Any, interrupt: Interrupt) -> dict[str, float]:
+    def run(params: dict[str, Any], arrays: Any, interrupt: Interrupt) -> list[Measured]:
         memory, pieces = begin(arrays), []
         for index in range(dataset.num_batches[split]):
             shape = dataset.shape(split, index, False)
@@ -70,12 +80,12 @@ def evaluator(
                 pieces[-2] = jax.device_get(pieces[-2])
             if interrupt.requested:
                 raise Interrupted(interrupt.requested)
-        return objective.finalize(means(jax.device_get(pieces)))
+        return jax.device_get(pieces)
 
     return run
 
 
-def means(pieces: list[dict[str, tuple[Any, Any]]]) -> dict[str, float]:
+def means(pieces: list[Measured]) -> dict[str, float]:
     """name -> sum of values / sum of weights, each summed exactly over all rows of all batches.
 
     A mean of nothing is NaN.

@@ -13,6 +13,7 @@ import numpy as np
 from seqgen import alignment, backend, decoding, environment, marks, plan, run_directory
 from seqgen import config as configs
 from seqgen import run as runs
+from seqgen.datasets import images
 from seqgen.errors import UsageError
 from seqgen.marks import digests, record_of  # noqa: F401  (of the samples)
 from seqgen.run import Found, Run, parameters
@@ -59,9 +60,11 @@ def mark(
     run: Run, found: Found, prompt: str | None, options: decoding.Options, seed: int
 ) -> dict[str, Any]:
     """The statement that samples were generated, and what is needed to make them again."""
+    shown = prompt is not None and of_pictures(run)
     return marks.mark(run, found) | {
         "seed": seed,
         "prompt": prompt,
+        "input_sha256": run_directory.file_digest(Path(prompt)) if shown else None,
         "decoding": dataclasses.asdict(options),
         "environment": environment.record(devices=True),  # where the same bytes are promised
     }
@@ -121,18 +124,14 @@ def texts(
 def answers(
     run: Run, found: Found, indices: range, prompt: str | None, options: decoding.Options, seed: int
 ) -> list[Made]:
-    """For each index an answer to every line of the prompt, a line each.
+    """For each index an answer to everything that is asked, a line each.
 
     By beam search index 0 is the best answer, 1 the next, and the log-likelihoods are among the
     facts. With `n_best` there is but index 0: a line "NUMBER ||| ANSWER ||| LOG-LIKELIHOOD" for
     each of so many answers to each line, the number being the line's, from 0, as in Moses.
     """
     refuse_impossible(indices, options)
-    data = configs.part("dataset", run.config.dataset.name)
-    lines = (run.spec["start"] if prompt is None else prompt).splitlines()
-    encoded = [np.asarray(data.encode(run.spec, line), np.int32) for line in lines]
-    if not encoded or not min(map(len, encoded)):
-        raise UsageError("there is nothing to answer: the input is empty, or one of its lines is")
+    data, encoded = configs.part("dataset", run.config.dataset.name), asked(run, prompt)
     ranks = range(options.n_best) if options.n_best is not None else indices
     tokens_KNT, nats_KN = answered(run, found, ranks, encoded, options, seed)
     written = [[data.decode(run.spec, row) for row in rows_NT] for rows_NT in tokens_KNT]
@@ -146,7 +145,7 @@ def answers(
     if options.n_best is not None:
         listed = [
             f"{n} ||| {written[k][n]} ||| {nats_KN[k, n]:.4f}\n"
-            for n in range(len(lines))
+            for n in range(len(encoded))
             for k in ranks
         ]
         return [Made("".join(listed), {"log_likelihoods": plain(nats_KN.T)}, first[0])]
@@ -176,15 +175,9 @@ def answered(
     """Answers to N inputs: tokens [K, N, T] of K indices, by beam search log-likelihoods [K, N]."""
     write = writer(run, options, run.spec["targets"]["length"])
     keys_of = jax.jit(jax.vmap(jax.random.fold_in, (None, 0)))
-    size, tokens, nats = run.spec["length"], [], []
+    tokens, nats = [], []
     for block in blocks(list(range(len(encoded)))):
-        rows = [encoded[i] for i in np.resize(block, BLOCK)]
-        # longer than any of the data: another program, but for the same numbers
-        width = size * -(-max(map(len, rows)) // size)
-        inputs = {
-            "inputs": np.stack([np.pad(row, (0, width - len(row))) for row in rows]),
-            "length_B": np.asarray([len(row) for row in rows], np.int32),
-        }
+        inputs = together(run, [encoded[i] for i in np.resize(block, BLOCK)])
         # a search finds all its answers at once, and draws none
         seeds = indices if options.beam is None else [0]
         keys = [jax.random.fold_in(jax.random.key(seed), index) for index in seeds]
@@ -209,6 +202,37 @@ def plain(nats_KN: np.ndarray) -> list[list[float | None]]:
     return [[round(float(x), 5) if math.isfinite(x) else None for x in row] for row in nats_KN]
 
 
+def of_pictures(run: Run) -> bool:
+    return run.spec["inputs"]["kind"] == "image"
+
+
+def asked(run: Run, prompt: str | None) -> list[np.ndarray]:
+    """What is to be answered: the prompt's lines, or the picture in the file that it names."""
+    data, spec = configs.part("dataset", run.config.dataset.name), run.spec
+    if of_pictures(run):
+        if prompt is not None:
+            return [data.encode(spec, prompt)]
+        return list(images.scaled(images.unpacked(spec["start"], spec["inputs"]["shape"])))
+    lines = (spec["start"] if prompt is None else prompt).splitlines()
+    encoded = [np.asarray(data.encode(spec, line), np.int32) for line in lines]
+    if not encoded or not min(map(len, encoded)):
+        raise UsageError("there is nothing to answer: the input is empty, or one of its lines is")
+    return encoded
+
+
+def together(run: Run, encoded: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """Inputs of a model that answers, as one batch."""
+    if of_pictures(run):
+        return {"inputs": np.stack(encoded)}
+    # longer than any of the data: another program, but for the same numbers
+    size = run.spec["length"]
+    width = size * -(-max(map(len, encoded)) // size)
+    return {
+        "inputs": np.stack([np.pad(t, (0, width - len(t))) for t in encoded]),
+        "length_B": np.asarray([len(t) for t in encoded], np.int32),
+    }
+
+
 def writer(run: Run, options: decoding.Options, usual_length: int) -> Callable[..., jax.Array]:
     """The objective's compiled `generate`."""
     if options.length is None:
@@ -219,6 +243,15 @@ def writer(run: Run, options: decoding.Options, usual_length: int) -> Callable[.
 
 def blocks(items: list[int]) -> Iterator[list[int]]:
     return (items[first : first + BLOCK] for first in range(0, len(items), BLOCK))
+
+
+def given(run: Run, prompt: str | None, file: Path | None) -> str | None:
+    """The prompt of a run: as it is, the lines of a file, or the name of a file with a picture."""
+    if not of_pictures(run):
+        return prompt if file is None else read_lines(file)
+    if prompt is not None:
+        raise UsageError("this model describes pictures: give it one by --input=FILE, not --prompt")
+    return None if file is None else str(file.resolve())
 
 
 def read_lines(file: Path) -> str:
@@ -236,6 +269,7 @@ def main(
     which: str,
     num: int,
     prompt: str | None,
+    file: Path | None,
     options: decoding.Options,
     seed: int,
     *,
@@ -244,5 +278,6 @@ def main(
     """The verb: generates, prints the texts and where they are."""
     run = runs.load(workdir)
     backend.start(BLOCK, compilation_cache=compilation_cache)
-    for file in generate(run, parameters(run, which), num, prompt, options, seed):
-        print(f"--- {file} (generated)\n{file.read_text('utf-8')}")
+    prompt = given(run, prompt, file)
+    for written in generate(run, parameters(run, which), num, prompt, options, seed):
+        print(f"--- {written} (generated)\n{written.read_text('utf-8')}")

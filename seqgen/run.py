@@ -66,15 +66,18 @@ def checked(which: str | int) -> str | int:
 
 def steps_of(spec: dict[str, Any]) -> int:
     """Time steps of one example at most: those that are read, and those of an answer written."""
-    answered = spec["targets"]["per"] == "answer"
-    return spec["length"] + (spec["targets"]["length"] if answered else 0)
+    read = 0 if spec["inputs"]["kind"] == "image" else spec["length"]
+    written = spec["targets"]["length"] if spec["targets"]["per"] == "answer" else 0
+    return read + written
 
 
 def example(spec: dict[str, Any], rows: int) -> dict[str, jax.Array]:
     """A batch of zeros as the spec promises it: enough to build a model for."""
-    shape, batch = (rows, spec["length"]), {}
+    inputs, batch = spec["inputs"], {}
     if spec["targets"]["per"] == "answer":
         batch["targets"] = jnp.zeros((rows, spec["targets"]["length"]), jnp.int32)
-    if spec["inputs"]["kind"] == "real":
-        return batch | {"inputs": jnp.zeros((*shape, spec["inputs"]["size"]))}
-    return batch | {"inputs": jnp.zeros(shape, jnp.int32)}
+    if inputs["kind"] == "image":
+        return batch | {"inputs": jnp.zeros((rows, *inputs["shape"]))}
+    if inputs["kind"] == "real":
+        return batch | {"inputs": jnp.zeros((rows, spec["length"], inputs["size"]))}
+    return batch | {"inputs": jnp.zeros((rows, spec["length"]), jnp.int32)}

@@ -65,7 +65,7 @@ def init(
     options: RunOptions,
     larger_is_better: bool,
 ) -> TrainState:
-    """The state before the first step; the batch gives the shapes."""
+    """The state before the first step; it fits a batch like the given one."""
     key = jax.random.key(options.seed)
     params, memory = objective.init(fold(key, INIT), batch)
     chains = {n: (o.clip.init(params[n]), o.descend.init(params[n])) for n, o in optimizers.items()}
@@ -166,8 +166,8 @@ def sum_over(function: Callable[[Any], tuple[Any, Any]], inputs: Any) -> tuple[A
         first, second = function(one)
         return jax.tree.map(jnp.add, sums, first), second
 
-    shapes, _ = jax.eval_shape(function, jax.tree.map(lambda x: x[0], inputs))
-    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+    sums, _ = jax.eval_shape(function, jax.tree.map(lambda x: x[0], inputs))
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), sums)
     return jax.lax.scan(add, zeros, inputs)
 
 

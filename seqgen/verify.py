@@ -114,6 +114,11 @@ def again(workdir: Path, mark: dict[str, Any]) -> str:
         raise UsageError(f"the run beside it is another one ({', '.join(differ)} differ)")
     options = decoding.Options(**mark["decoding"])
     index, prompt, seed = mark["index"], mark["prompt"], mark["seed"]
+    shown = mark.get("input_sha256")  # of the picture that the prompt names
+    if shown is not None:
+        picture = Path(prompt or "")
+        if not picture.is_file() or run_directory.file_digest(picture) != shown:
+            raise UsageError(f"the picture that it describes, {picture}, is gone or another one")
     return generate.sample(opened, found, range(index, index + 1), prompt, options, seed)[0]
 
 

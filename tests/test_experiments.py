@@ -154,6 +154,26 @@ def test_translation_runs(tmp_path):
 
 
 @pytest.mark.slow
+def test_shapes_are_described_by_what_is_seen(tmp_path):
+    exact = {
+        variant: trained(tmp_path / variant, f"shapes.py:{variant}")["exact_match"]
+        for variant in ("default", "blind")
+    }
+    assert exact["default"] >= 0.95
+    assert exact["blind"] <= 0.02  # one of 48 captions of a single shape, at best
+
+
+@pytest.mark.slow
+@NEEDS_DATA
+@pytest.mark.parametrize("variant", ["default", "blind"])
+def test_captions_run(tmp_path, variant):
+    shortened = ("num_steps=20", "log_every=10", "eval_every=20", "checkpoint_every=20")
+    overrides = [f"--config.{o}" for o in shortened]
+    # log of the vocabulary's size is 7.8 nats
+    assert trained(tmp_path / "run", f"captions.py:{variant}", *overrides)["loss"] < 7
+
+
+@pytest.mark.slow
 @NEEDS_DATA
 def test_mnist_pixels_run(tmp_path):
     shortened = ("num_steps=20", "log_every=10", "eval_every=20", "checkpoint_every=20")

@@ -28,13 +28,18 @@ class Dataset(NamedTuple):
 
     spec: JSON, enough to build a model and to encode and decode without the data:
         {"dataset": name, "length": T at most, "streamed": bool,
-        "inputs": {"kind": "token" | "real", "size": V or E},
+        "inputs": {"kind": "token" | "real", "size": V or E} or, without "length" beside it,
+        {"kind": "image", "shape": [H, W, C]},
         "targets": {"kind": "category" | "real" | "binary", "size": C or F,
         "per": "step" | "sequence" | "answer"}}, binary ones being F answers of yes or no for each
         step, and where they exist "vocabulary", "classes" (names), "unit" of a text's tokens
         ("character" | "word" | "subword") and "start" (what generation begins with when nothing is
         given). An answer is a sequence of tokens of its own, as in translation: token 0 ends it and
         begins its writing, its targets have a "length" at most, and there is a "target_vocabulary".
+        Where evaluated inputs have more than one answer to be compared with, targets have the
+        number of "references"; where a token stands for all rare words and must not count as a
+        right one, they name it as "unknown". The "start" of pictures is a list of them, see
+        `images.packed`.
     fingerprint: sha256 of the data, or of a generator's version and options.
     arrays: what lives on the device; handed to `batch`, so that no program holds it as a constant.
     num_batches: batches of one evaluation pass over each split. Not every dataset has a test split.
@@ -47,8 +52,11 @@ class Dataset(NamedTuple):
         static and few, that decide its shape. A host function; () where all batches have one shape.
 
     A batch has:
-        "inputs": int32 tokens [B, T] or float32 features [B, T, E]
-        "targets": int32 [B] or [B, T], or float32 [B, F] or, 0 and 1, [B, T, F]
+        "inputs": int32 tokens [B, T], float32 features [B, T, E], or float32 pictures
+            [B, H, W, C] in [0, 1], however they are stored
+        "targets": int32 [B] or [B, T], or float32 [B, F] or, 0 and 1, [B, T, F];
+            where there are K references those are int32 [B, K, T] in the evaluated splits, and one
+            of them [B, T] is an example in training
         "index_B": int32 number of the example in its split
         "weight_B": float32, 0 for rows that only fill up the last batch, else 1
         "length_B": int32 real steps of each row, where lengths differ; past them tokens are 0

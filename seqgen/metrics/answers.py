@@ -1,9 +1,12 @@
 """How good whole answers are: exact match, and BLEU as sums that add up over a split.
 
-An answer is a row of tokens that ends with its first token 0.
+An answer is a row of tokens that ends with its first token 0. Letters here: K references of an
+answer, R tokens of a reference.
 """
 
 import math
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,72 +16,95 @@ from seqgen.metrics import Meaning
 ORDERS = (1, 2, 3, 4)  # of BLEU's n-grams
 
 
-def reported(unit: str) -> dict[str, Meaning]:
-    """What is reported of answers made of that unit; BLEU is of words."""
-    meanings = {"exact_match": Meaning("", larger_is_better=True)}
-    if unit == "word":
-        meanings["bleu"] = Meaning("", larger_is_better=True)
-    return meanings
+def reported(spec: dict[str, Any]) -> dict[str, Meaning]:
+    """What is reported of answers to data of that spec; BLEU is of words."""
+    names = ["exact_match"]
+    if spec["unit"] == "word":
+        names += ["bleu", *_shorter(references(spec))]
+    return dict.fromkeys(names, Meaning("", larger_is_better=True))
+
+
+def references(spec: dict[str, Any]) -> int:
+    """How many right answers an evaluated input has."""
+    return spec["targets"].get("references", 1)
+
+
+def _shorter(references: int) -> dict[str, int]:
+    """BLEU of fewer orders than all, which is usual for captions: name -> highest order."""
+    return {f"bleu_{order}": order for order in ORDERS[:-1]} if references > 1 else {}
 
 
 def measured(
-    answer_BT: jax.Array, target_BR: jax.Array, unit: str
+    answer_BT: jax.Array, target_BKR: jax.Array, spec: dict[str, Any]
 ) -> dict[str, tuple[jax.Array, jax.Array]]:
-    """name -> (value [B], weight [B]) of answers and their targets, for `finalize`."""
-    match_B = exact_match(answer_BT, target_BR)
+    """name -> (value [B], weight [B]) of answers and their references, for `finalize`.
+
+    Where the data have a token for words that are "unknown", to answer with it is never right.
+    """
+    if "unknown" in spec["targets"]:
+        answer_BT = jnp.where(answer_BT == spec["targets"]["unknown"], -1, answer_BT)
+    match_B = exact_match(answer_BT, target_BKR)
     found = {"exact_match": (match_B, jnp.ones_like(match_B))}
-    return found | bleu_counts(answer_BT, target_BR) if unit == "word" else found
+    return found | bleu_counts(answer_BT, target_BKR) if spec["unit"] == "word" else found
 
 
-def finalize(means: dict[str, float]) -> dict[str, float]:
+def finalize(means: dict[str, float], references: int) -> dict[str, float]:
     """The reported numbers: BLEU in place of what it is a function of."""
-    counts = {name: mean for name, mean in means.items() if name.startswith("bleu_")}
+    counts = {name: mean for name, mean in means.items() if name.startswith("grams_")}
     others = {name: mean for name, mean in means.items() if name not in counts}
-    return others | {"bleu": bleu(counts)} if counts else others
+    if not counts:
+        return others
+    highest = {"bleu": ORDERS[-1]} | _shorter(references)
+    return others | {name: bleu(counts, order) for name, order in highest.items()}
 
 
-def real(tokens_BT: jax.Array) -> jax.Array:
-    """bool [B, T]: the tokens of each answer, its end among them."""
-    ends_BT = (tokens_BT == 0).astype(jnp.int32)
-    return jnp.cumsum(ends_BT, axis=1) - ends_BT == 0
+def real(tokens_XT: jax.Array) -> jax.Array:
+    """bool [..., T]: the tokens of each answer, its end among them."""
+    ends_XT = (tokens_XT == 0).astype(jnp.int32)
+    return jnp.cumsum(ends_XT, axis=-1) - ends_XT == 0
 
 
-def exact_match(answer_BT: jax.Array, target_BT: jax.Array) -> jax.Array:
-    """Whether each answer is its target up to and with the end, float [B]."""
-    return jnp.all((answer_BT == target_BT) | ~real(target_BT), axis=1).astype(jnp.float32)
+def exact_match(answer_BT: jax.Array, target_BKT: jax.Array) -> jax.Array:
+    """Whether each answer is one of its references up to and with the end, float [B]."""
+    same_BKT = (answer_BT[:, None] == target_BKT) | ~real(target_BKT)
+    return jnp.any(jnp.all(same_BKT, axis=2), axis=1).astype(jnp.float32)
 
 
 def bleu_counts(
-    answer_BT: jax.Array, target_BR: jax.Array
+    answer_BT: jax.Array, target_BKR: jax.Array
 ) -> dict[str, tuple[jax.Array, jax.Array]]:
-    """What BLEU (Papineni et al. 2002) adds up over a corpus, one reference for each answer.
+    """What BLEU (Papineni et al. 2002) adds up over a corpus.
 
-    Returns "bleu_1" … "bleu_4": (n-grams of the answer found in the reference, each at most as
-    often as it is there [B], n-grams of the answer [B]), and "bleu_length": (words of the answer
-    [B], words of the reference [B]).
+    Returns "grams_1" … "grams_4": (n-grams of the answer found in the references, each at most as
+    often as in the one that has it most [B], n-grams of the answer [B]), and "grams_length": (words
+    of the answer [B], words of the reference nearest in length, the shorter of two [B]).
     """
     counts = {}
     for order in ORDERS:
         own_BT, own_real_BT = _grams(answer_BT, order)
-        other_BR, other_real_BR = _grams(target_BR, order)
-        same_BTT = _same(own_BT, own_BT) & own_real_BT[:, None, :]
-        same_BTR = _same(own_BT, other_BR) & other_real_BR[:, None, :]
-        own_count_BT = jnp.maximum(jnp.sum(same_BTT, axis=2), 1)
+        own_count_BT = _occurrences(own_BT, own_BT, own_real_BT)
+        other = jax.vmap(partial(_grams, order=order), 1, 1)(target_BKR)
+        other_count_BKT = jax.vmap(partial(_occurrences, own_BT), 1, 1)(*other)
         # each of the `own` occurrences counts min(own, other) / own
-        found_BT = jnp.minimum(jnp.sum(same_BTR, axis=2) / own_count_BT, 1.0)
+        most_BT = jnp.max(other_count_BKT, axis=1)
+        found_BT = jnp.minimum(most_BT / jnp.maximum(own_count_BT, 1), 1.0)
         total_B = jnp.sum(own_real_BT, axis=1).astype(jnp.float32)
-        counts[f"bleu_{order}"] = (jnp.sum(jnp.where(own_real_BT, found_BT, 0), axis=1), total_B)
-    own_B, other_B = (
-        jnp.sum(real(tokens) & (tokens != 0), axis=1).astype(jnp.float32)
-        for tokens in (answer_BT, target_BR)
+        counts[f"grams_{order}"] = (jnp.sum(jnp.where(own_real_BT, found_BT, 0), axis=1), total_B)
+    own_B, other_BK = (
+        jnp.sum(real(tokens) & (tokens != 0), axis=-1) for tokens in (answer_BT, target_BKR)
     )
-    return counts | {"bleu_length": (own_B, other_B)}
+    # by distance, then by length
+    rank_BK = jnp.abs(other_BK - own_B[:, None]) * (target_BKR.shape[2] + 1) + other_BK
+    nearest_B1 = jnp.argmin(rank_BK, axis=1, keepdims=True)
+    other_B = jnp.take_along_axis(other_BK, nearest_B1, axis=1)[:, 0]
+    return counts | {"grams_length": (own_B.astype(jnp.float32), other_B.astype(jnp.float32))}
 
 
-def bleu(means: dict[str, float]) -> float:
-    """BLEU in [0, 100] of the corpus means of `bleu_counts`; 0 where some order has no match."""
-    precisions = [means[f"bleu_{order}"] for order in ORDERS]
-    ratio = means["bleu_length"]
+def bleu(means: dict[str, float], highest: int) -> float:
+    """BLEU in [0, 100] of the corpus means of `bleu_counts`, of n-grams up to the highest order; 0
+    where some order has no match."""
+    precisions = [means[f"grams_{order}"] for order in range(1, highest + 1)]
+    ratio = means["grams_length"]
     if not all(number > 0 for number in (ratio, *precisions)):  # NaN where there was nothing
         return 0.0
     brevity = min(0.0, 1 - 1 / ratio)
@@ -94,6 +120,7 @@ def _grams(tokens_BT: jax.Array, order: int) -> tuple[jax.Array, jax.Array]:
     return tokens_BT[:, index_TN], jnp.all(words_BT[:, index_TN], axis=-1)
 
 
-def _same(first_BTN: jax.Array, second_BRN: jax.Array) -> jax.Array:
-    """Which n-grams are equal [B, T, R]."""
-    return jnp.all(first_BTN[:, :, None] == second_BRN[:, None], axis=-1)
+def _occurrences(wanted_BTN: jax.Array, among_BRN: jax.Array, real_BR: jax.Array) -> jax.Array:
+    """How often each n-gram is among others, of which some are real, int32 [B, T]."""
+    same_BTR = jnp.all(wanted_BTN[:, :, None] == among_BRN[:, None], axis=-1)
+    return jnp.sum(same_BTR & real_BR[:, None], axis=2)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from seqgen.answering import Context, Decoder, DecoderOptions, dropped
 from seqgen.errors import UsageError
 from seqgen.layers import Recurrent, Tokens
+from seqgen.models import fitting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +34,8 @@ def make(options: Options, spec: dict[str, Any]) -> nn.Module:
     if targets["per"] != "answer" or inputs["kind"] != "token":
         raise UsageError(
             "model encoder_decoder needs tokens and an answer of tokens to each sequence; dataset "
-            f"{spec['dataset']} has {inputs['kind']} inputs and a target per {targets['per']}"
+            f"{spec['dataset']} has {inputs['kind']} inputs and a target per {targets['per']}: "
+            f"use {fitting(spec)}"
         )
     return EncoderDecoder(options, inputs["size"], targets["size"])
 

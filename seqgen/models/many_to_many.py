@@ -9,6 +9,7 @@ import jax
 
 from seqgen.errors import UsageError, out_of_range
 from seqgen.layers import Recurrent, RecurrentOptions, Tokens, dropout
+from seqgen.models import fitting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,8 +40,8 @@ def make(options: Options, spec: dict[str, Any]) -> nn.Module:
     inputs, targets, name = spec["inputs"], spec["targets"], spec["dataset"]
     if targets["per"] != "step":
         raise UsageError(
-            f"model many_to_many needs a target for each step; dataset {name} has one for each "
-            "sequence: use many_to_one"
+            f"model many_to_many needs a target for each step; dataset {name} has a target per "
+            f"{targets['per']}: use {fitting(spec)}"
         )
     if options.bidirectional and ("start" in spec or spec["streamed"]):
         raise UsageError(

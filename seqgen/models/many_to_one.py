@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from seqgen import pooling
 from seqgen.errors import UsageError, not_among, out_of_range
 from seqgen.layers import Recurrent, RecurrentOptions, Tokens, dropout
+from seqgen.models import fitting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,11 +39,11 @@ class Options(RecurrentOptions):
 
 
 def make(options: Options, spec: dict[str, Any]) -> nn.Module:
-    """Raises UsageError for data whose targets come one for each step."""
+    """Raises UsageError for data whose targets do not come one for each sequence."""
     if spec["targets"]["per"] != "sequence":
         raise UsageError(
             f"model many_to_one needs one target for each sequence; dataset {spec['dataset']} has "
-            "one for each step: use many_to_many"
+            f"a target per {spec['targets']['per']}: use {fitting(spec)}"
         )
     return ManyToOne(
         options, spec["inputs"]["kind"], spec["inputs"]["size"], spec["targets"]["size"]

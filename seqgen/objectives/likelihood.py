@@ -105,7 +105,7 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
         return measured, memory
 
     def finalize(means: dict[str, float]) -> dict[str, float]:
-        whole = answers.finalize(classification.finalize(means))
+        whole = answers.finalize(classification.finalize(means), answers.references(spec))
         return metrics.finalize(whole, target_unit(spec))
 
     # where the targets are the next tokens, the model's outputs can be its inputs
@@ -115,7 +115,7 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
         init=init,
         measure=measure,
         finalize=finalize,
-        reports=metrics.reported(spec) | (answers.reported(spec["unit"]) if answering else {}),
+        reports=metrics.reported(spec) | (answers.reported(spec) if answering else {}),
         generate=partial(_answer, model) if answering else continues,
     )
 
@@ -144,8 +144,11 @@ def _measure(
     nats, correct = metrics.categorical(output, batch["targets"], smoothing)
     if targets["per"] == "sequence":
         return {"loss": (nats * weight_B, weight_B), "accuracy": (correct * weight_B, weight_B)}
-    if targets["per"] == "answer":
-        counts_BT = weight_B[:, None] * answers.real(batch["targets"])
+    if targets["per"] == "answer":  # or several, one after the other
+        real_BT, nats, correct = (
+            x.reshape(len(weight_B), -1) for x in (answers.real(batch["targets"]), nats, correct)
+        )
+        counts_BT = weight_B[:, None] * real_BT
     else:
         counts_BT = _counts_BT(batch)
     weight_B = jnp.sum(counts_BT, axis=1)
@@ -214,9 +217,11 @@ def _answer(model: nn.Module, params: Params, keys_B, inputs: Batch, options):
 def _measure_answers(spec: dict[str, Any], answer, batch: Batch) -> Measured:
     """How the greedy answers compare with the targets."""
     weight_B, longest = batch["weight_B"], spec["targets"]["length"]
-    targets = jnp.pad(batch["targets"], ((0, 0), (0, longest - batch["targets"].shape[1])))
-    inputs = {"inputs": batch["inputs"], "length_B": batch["length_B"]}
+    missing = longest - batch["targets"].shape[-1]
+    targets = jnp.pad(batch["targets"], [(0, 0)] * (batch["targets"].ndim - 1) + [(0, missing)])
+    inputs = {name: batch[name] for name in ("inputs", "length_B") if name in batch}
     greedy = decoding.Options(length=longest, temperature=0.0)
     keys_B = jax.random.split(jax.random.key(0), len(weight_B))  # greedy: of no effect
-    measured = answers.measured(answer(keys_B, inputs, greedy), targets, spec["unit"])
+    targets_BKR = targets.reshape(len(weight_B), -1, longest)
+    measured = answers.measured(answer(keys_B, inputs, greedy), targets_BKR, spec)
     return {name: (v_B * weight_B, w_B * weight_B) for name, (v_B, w_B) in measured.items()}

@@ -1,0 +1,82 @@
+"""Two runs on the same examples: by how much one is better, and whether that could be chance."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from seqgen import backend, run_directory
+from seqgen import config as configs
+from seqgen import run as runs
+from seqgen.datasets import Dataset
+from seqgen.errors import UsageError, unknown
+from seqgen.evaluate import measurer
+from seqgen.interrupt import Interrupt
+from seqgen.metrics import bootstrap
+from seqgen.run import Found, Run
+
+
+def rows(
+    run: Run, found: Found, dataset: Dataset, split: str, interrupt: Interrupt
+) -> bootstrap.Rows:
+    """What the run's objective measures of each example of the split."""
+    mesh = jax.make_mesh((jax.device_count(),), ("batch",), (jax.sharding.AxisType.Auto,))
+    everywhere = NamedSharding(mesh, P())
+    measure = measurer(run.objective, dataset, split, mesh)
+    arrays, params = (jax.device_put(x, everywhere) for x in (dataset.arrays, found.params))
+    pieces = measure(params, arrays, interrupt)
+    together = {
+        name: np.concatenate([np.stack(piece[name], axis=1) for piece in pieces])
+        for name in pieces[0]
+    }
+    # rows that only fill up the last batch weigh nothing, and must not be drawn
+    real_N = np.any([rows_N2[:, 1] > 0 for rows_N2 in together.values()], axis=0)
+    return {name: rows_N2[real_N] for name, rows_N2 in together.items()}
+
+
+def compare(
+    first: Run, second: Run, which: str, split: str, interrupt: Interrupt
+) -> dict[str, bootstrap.Difference]:
+    """The differences in every reported number, the first run's minus the second's.
+
+    Raises UsageError if the runs are of different data, or if those have changed.
+    """
+    dataset = configs.part("dataset", first.config.dataset.name).make(
+        configs.options(first.config, "dataset")
+    )
+    for run in (first, second):
+        if run.fingerprint != dataset.fingerprint:
+            raise UsageError(
+                f"the data of {run.workdir} are not those that {first.workdir} names now: "
+                f"fingerprint {run.fingerprint[:12]}, is {dataset.fingerprint[:12]}"
+            )
+    if split not in dataset.num_batches:
+        raise unknown("split", split, dataset.num_batches)
+    measured = [
+        rows(run, runs.parameters(run, which), dataset, split, interrupt) for run in (first, second)
+    ]
+    if measured[0].keys() != measured[1].keys():
+        raise UsageError(
+            f"{first.workdir} and {second.workdir} are not measured by the same numbers"
+        )
+    return bootstrap.paired(*measured, first.objective.finalize)
+
+
+def main(first: Path, second: Path, which: str, split: str, *, compilation_cache: bool) -> None:
+    """The verb: compares, prints, and stores what it prints in the first run's comparisons/."""
+    one, other = runs.load(first), runs.load(second)
+    backend.start(one.config.dataset.batch_size, compilation_cache=compilation_cache)
+    with Interrupt() as interrupt:
+        differences = compare(one, other, which, split, interrupt)
+    folder = run_directory.folder(first, "comparisons")
+    stored = {"with": str(second), "split": split, "checkpoint": which, "level": bootstrap.LEVEL}
+    stored |= {"differences": {name: d._asdict() for name, d in differences.items()}}
+    run_directory.write_json(folder / f"{split}-{second.name}.json", stored)
+    print(f"{split}: {first} minus {second}, and the interval of {bootstrap.LEVEL:.0%}")
+    for name, meaning in one.objective.reports.items():
+        if name in differences:
+            value, low, high = differences[name]
+            sentence = f"{name} {value:+.4f} ({low:+.4f} to {high:+.4f}) {meaning.unit}".rstrip()
+            print(f"{sentence}, {'larger' if meaning.larger_is_better else 'smaller'} is better")

@@ -1,0 +1,46 @@
+"""Pictures as arrays: out of the files that people have, and as text in a spec."""
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from seqgen.errors import UsageError, require
+
+
+def read(file: Path, shape: Sequence[int]) -> np.ndarray:
+    """uint8 [H, W, C] of an image file, 3 channels being colours and 1 grey.
+
+    A picture of another size is scaled to cover the shape, and what juts out is cut off evenly.
+    Raises UsageError where the file holds no picture, or a broken one.
+    """
+    image = require("PIL.Image", "data")
+    height, width, channels = shape
+    mode = {1: "L", 3: "RGB"}[channels]
+    try:
+        with image.open(file) as opened:
+            opened.draft(mode, (width, height))  # a large JPEG is not decoded to its last pixel
+            picture = opened.convert(mode)
+    except (OSError, ValueError, SyntaxError, image.DecompressionBombError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{file} can't be read as a picture: {reason}") from error
+    if picture.size != (width, height):
+        fit = require("PIL.ImageOps", "data").fit
+        picture = fit(picture, (width, height), image.Resampling.BILINEAR)
+    return np.asarray(picture, np.uint8).reshape(shape)
+
+
+def packed(pictures: np.ndarray) -> list[str]:
+    """Pictures uint8 [N, H, W, C] as JSON: the bytes of each in base 64."""
+    return [base64.b64encode(np.ascontiguousarray(p).tobytes()).decode() for p in pictures]
+
+
+def unpacked(texts: list[str], shape: Sequence[int]) -> np.ndarray:
+    """The inverse of `packed`."""
+    return np.stack([np.frombuffer(base64.b64decode(t), np.uint8).reshape(shape) for t in texts])
+
+
+def scaled(pictures: np.ndarray) -> np.ndarray:
+    """float32 in [0, 1], as a model reads pictures, of uint8 arrays of either library."""
+    return pictures.astype(np.float32) / np.float32(255)
