@@ -166,6 +166,6 @@ def scored(
     }
     if spec["unit"] != "word":
         return scores
-    split = [tuple(data.prepared(r, "word", lowercase) for r in own) for own in references]
+    split = [tuple(data.units(spec, r) for r in own) for own in references]
     tokenised = texts.bleu(lines, split, lowercase=lowercase, tokenised=True)
     return scores | {"sacrebleu_tokenised": tokenised}

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 import runs
+from flickr import write_captions
 from sklearn.metrics import confusion_matrix
 
 from seqgen import config as configs
@@ -137,7 +138,7 @@ def test_words_are_put_together_as_they_were(translation):
         "they don't know, i'm sure: it's 50% off!",
         "it costs $5 at the well-known baker's.",
     ):
-        split = data.prepared(sentence, "word", True)
+        split = data.units(run.spec, sentence)
         assert data.natural(run.spec, split) == sentence.lower()
 
 
@@ -162,3 +163,19 @@ def test_answers_of_other_data_are_written_too(tmp_path):
     greedy = decoding.Options(temperature=0.0)
     assert [lines] == generate.sample(run, found, range(1), "\n".join(asked), greedy, 0)
     assert "sacrebleu" not in result["metrics"]
+
+
+def test_captions_are_held_against_all_that_people_wrote(tmp_path):
+    """sacreBLEU on the texts says what the sums over tokens say."""
+    c = configs.default(dataset="captions", model="one_to_many", objective="likelihood")
+    c.dataset.path, c.dataset.image_size, c.dataset.min_count = write_captions(tmp_path), 16, 1
+    c.dataset.batch_size, c.model.encoder_sizes = 6, (8,)
+    c.model.hidden_size = c.model.embedding_size = 16
+    c.num_steps = c.log_every = c.eval_every = c.checkpoint_every = 24
+    c.optimizer.rule, c.optimizer.learning_rate = "adam", 0.02
+    run, found = trained(c, tmp_path / "run")
+    _, result = evaluated(run, found, "test")
+    numbers = result["metrics"]
+    assert numbers["bleu"] > 10
+    assert numbers["sacrebleu_tokenised"] == pytest.approx(numbers["bleu"], rel=1e-5)
+    assert "nrefs:5" in result["signatures"]["sacrebleu"]

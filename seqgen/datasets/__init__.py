@@ -5,8 +5,8 @@ Every batch is a pure function of its number, so the position in the data needs 
 Beside these a file may have `encode(spec, raw)` and `decode(spec, array)`, between what people
 write and tokens, and, if its answers are natural language: `references(options, split)`, for each
 example the texts that an answer is held against, untouched and as many for each; `natural(spec,
-text)`, a decoded answer as one writes it; `prepared(text, unit, lowercase)`, a text with spaces
-between its units. `evaluate.py` scores such answers by sacreBLEU.
+text)`, a decoded answer as one writes it; `units(spec, text)`, a text with spaces between its
+units. `evaluate.py` scores such answers by sacreBLEU.
 """
 
 from collections.abc import Callable

@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -78,7 +79,7 @@ def make(options: Options) -> Dataset:
         ]
         if not any(captions["train"]):
             raise UsageError(f"no training caption is within dataset.max_length={longest}")
-    return captioned.stored(
+    dataset = captioned.stored(
         "captions",
         pictures,
         captions,
@@ -88,6 +89,26 @@ def make(options: Options) -> Dataset:
         flip=options.flip,
         shift=options.shift,
     )
+    return dataset._replace(spec=dataset.spec | {"lowercase": True})
+
+
+def references(options: Options, split: str) -> list[tuple[str, ...]]:
+    """What people wrote about each picture of a split, without case and punctuation."""
+    folder = sampling.located(options.path, SOURCE)
+    written = _written(_there(folder, CAPTIONS))
+    return [tuple(written[p]) for p in _listed(_there(folder, LISTS[split]), written, {})]
+
+
+def natural(spec: dict[str, Any], text: str) -> str:
+    """A decoded caption as it is held against others: as it is."""
+    del spec
+    return text
+
+
+def units(spec: dict[str, Any], text: str) -> str:
+    """A caption's words with spaces between them."""
+    del spec
+    return prepared(text)
 
 
 def prepared(text: str) -> str:

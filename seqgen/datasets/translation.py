@@ -79,7 +79,12 @@ def make(options: Options) -> Dataset:
 
 def encode(spec: dict[str, Any], raw: str) -> np.ndarray:
     """int32 tokens [S] of a sentence."""
-    return pairs.encode(spec, prepared(raw, spec["unit"], spec["lowercase"]))
+    return pairs.encode(spec, units(spec, raw))
+
+
+def units(spec: dict[str, Any], text: str) -> str:
+    """A sentence with spaces between the units that data of that spec are made of."""
+    return prepared(text, spec["unit"], spec["lowercase"])
 
 
 def prepared(text: str, unit: str, lowercase: bool) -> str:
