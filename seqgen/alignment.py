@@ -16,43 +16,46 @@ ATTENTION = "-attention"  # ends the names of the pictures
 
 
 class Answered(NamedTuple):
-    """An input and its answer, as tokens."""
+    """An input and its answer."""
 
-    read: np.ndarray  # [S]
-    written: np.ndarray  # [T], with its end
+    read: np.ndarray  # tokens [S], or a picture [H, W, C]
+    written: np.ndarray  # tokens [T], with its end
 
 
 def can_show(run: Run) -> bool:
-    """Whether the model attends to tokens."""
-    attends = "attention" in run.config.model and run.config.model.attention is not None
-    return attends and run.spec["inputs"]["kind"] == "token"
+    """Whether the model attends to what it reads."""
+    model = run.config.model
+    attends = "attention" in model and model.attention is not None
+    return attends and not ("blind" in model and model.blind)
 
 
 def weights(run: Run, found: Found, pairs: list[Answered]) -> list[np.ndarray]:
-    """The attention weights [T, S] of each answer."""
-    inputs, lengths = padded([pair.read for pair in pairs])
-    targets, _ = padded([pair.written for pair in pairs])
+    """The attention weights of each answer: [T, S] of tokens, [T, h, w] of places in a picture."""
+    of_pictures = run.spec["inputs"]["kind"] == "image"
+    reads, targets = [pair.read for pair in pairs], padded([pair.written for pair in pairs])[0]
+    inputs, lengths = (np.stack(reads), None) if of_pictures else padded(reads)
     align = jax.jit(partial(configs.model(run.config, run.spec).apply, method="alignment"))
-    weights_NTS = align({"params": found.params["model"]}, inputs, lengths, targets)
+    weights_NTX = np.asarray(align({"params": found.params["model"]}, inputs, lengths, targets))
     return [
-        np.asarray(weights_TS[: len(pair.written), : len(pair.read)])
-        for weights_TS, pair in zip(weights_NTS, pairs, strict=True)
+        weights_TX[: len(pair.written)]
+        if of_pictures
+        else weights_TX[: len(pair.written), : len(pair.read)]
+        for weights_TX, pair in zip(weights_NTX, pairs, strict=True)
     ]
 
 
 def picture(run: Run, found: Found, pairs: list[Answered], title: str) -> bytes:
-    """A PNG of the weights of each answer, the tokens beside them."""
-    return pictures.attention(
-        [
-            pictures.Alignment(
-                weights_TS,
-                tokens(run.spec["target_vocabulary"], pair.written),
-                tokens(run.spec["vocabulary"], pair.read),
-            )
-            for weights_TS, pair in zip(weights(run, found, pairs), pairs, strict=True)
-        ],
-        title,
-    )
+    """A PNG of the weights of each answer, with what was written and what was read."""
+    shown, spec = [], run.spec
+    for weights_TX, pair in zip(weights(run, found, pairs), pairs, strict=True):
+        written = tokens(spec["target_vocabulary"], pair.written)
+        if spec["inputs"]["kind"] == "image":
+            shown.append(pictures.Looks(weights_TX, written, pair.read))
+        else:
+            read = tokens(spec["vocabulary"], pair.read)
+            shown.append(pictures.Alignment(weights_TX, written, read))
+    draw = pictures.looks if spec["inputs"]["kind"] == "image" else pictures.attention
+    return draw(shown, title)
 
 
 def tokens(words: dict[str, Any], ids: np.ndarray) -> list[str]:

@@ -53,6 +53,13 @@ class Conv(nn.Module):
         return x_BHWC
 
 
+def map_side(side: int, sizes: tuple[int, ...]) -> int:
+    """Height or width of `Conv`'s feature map of a picture with such a height or width."""
+    for _ in sizes:
+        side = -(-side // 2)
+    return side
+
+
 def halving(x_BHWC: jax.Array, kernel: jax.Array, *args: Any, **kw: Any) -> jax.Array:
     """The convolution by a kernel [h, w, C, D] with stride 2 and "SAME" padding, as one product.
 

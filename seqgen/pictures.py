@@ -19,6 +19,14 @@ class Alignment(NamedTuple):
     read: list[str]  # S tokens
 
 
+class Looks(NamedTuple):
+    """Where in a picture a model looked while it wrote one answer."""
+
+    weights: np.ndarray  # [T, h, w], each of T sums to one
+    written: list[str]  # T tokens
+    picture: np.ndarray  # [H, W, C] in [0, 1]
+
+
 def attention(alignments: list[Alignment], title: str) -> bytes:
     """A heat map of each alignment below the other: a row for each token that was written."""
     heights = [2.0 + CELL * len(one.written) for one in alignments]
@@ -30,6 +38,29 @@ def attention(alignments: list[Alignment], title: str) -> bytes:
         axes.imshow(one.weights, cmap="Blues", vmin=0, vmax=1)
         axes.xaxis.tick_top()
         _label(axes, one.written, one.read)
+    return _png(figure)
+
+
+def looks(shown: list[Looks], title: str) -> bytes:
+    """A row for each picture: itself, then once for each token, dark where it was not looked at."""
+    columns = 1 + max(len(one.written) for one in shown)
+    size = (1.3 * columns, 0.6 + 1.6 * len(shown))
+    figure = Figure(figsize=size, layout="constrained")
+    figure.suptitle(title, fontsize=9)
+    for axes in figure.subplots(len(shown), columns, squeeze=False).flat:
+        axes.set_axis_off()
+    rows = np.reshape(figure.axes, (len(shown), columns))
+    for row, one in zip(rows, shown, strict=True):
+        picture_HWC = np.broadcast_to(one.picture, (*one.picture.shape[:2], 3))
+        row[0].imshow(picture_HWC, vmin=0, vmax=1)
+        for axes, weights_HW, token in zip(row[1:], one.weights, one.written, strict=False):
+            high, wide = (
+                -(-a // b) for a, b in zip(picture_HWC.shape, weights_HW.shape, strict=False)
+            )
+            light_HW = np.kron(weights_HW / weights_HW.max(), np.ones((high, wide)))
+            light_HW = light_HW[: picture_HWC.shape[0], : picture_HWC.shape[1], None]
+            axes.imshow(picture_HWC * (0.2 + 0.8 * light_HW), vmin=0, vmax=1)
+            axes.set_title(token, fontsize=8, parse_math=False)
     return _png(figure)
 
 

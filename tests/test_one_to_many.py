@@ -126,9 +126,10 @@ def test_several_answers_weigh_by_their_tokens():
 @pytest.mark.parametrize("kind", [k for k in KINDS if k["attention"]])
 def test_the_alignment_is_a_weight_for_each_place(kind):
     model, variables = built(**kind)
-    weights = jax.jit(partial(model.apply, method="alignment"))(variables, INPUTS, TARGETS)
-    assert weights.shape == (B, T, 9)  # 12 pixels, halved twice
-    np.testing.assert_allclose(jnp.sum(weights, -1), 1, rtol=1e-5)
+    align = jax.jit(partial(model.apply, method="alignment"))
+    weights = align(variables, INPUTS, None, TARGETS)
+    assert weights.shape == (B, T, 3, 3)  # 12 pixels, halved twice
+    np.testing.assert_allclose(jnp.sum(weights, (2, 3)), 1, rtol=1e-5)
 
 
 def test_dropout_is_drawn_in_training_only():

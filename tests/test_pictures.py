@@ -37,6 +37,25 @@ def test_each_alignment_is_a_map_of_its_own():
     assert two.shape[0] > 1.5 * one.shape[0]
 
 
+def test_a_picture_is_light_where_it_was_looked_at():
+    corner = np.zeros((2, 2, 2))
+    corner[0, 0, 0] = corner[1, 1, 1] = 1
+    white = np.ones((4, 4, 1))
+    drawn = pixels(pictures.looks([pictures.Looks(corner, ["first", "last"], white)], "title"))
+    shade = np.abs(drawn - 0.2).max(axis=-1) < 0.01  # what was not looked at
+    light = np.all(drawn > 0.99, axis=-1)
+    third = drawn.shape[1] // 3
+    plain, first, last = (slice(k * third, (k + 1) * third) for k in range(3))
+    assert not shade[:, plain].any()
+    for part, (row, column) in ((first, (0, 0)), (last, (1, 1))):
+        rows, columns = (np.flatnonzero(shade[:, part].any(axis=k)) for k in (1, 0))
+        inside = light[rows[0] : rows[-1], part][:, columns[0] : columns[-1]]
+        share = [half.mean() for half in np.array_split(inside, 2, axis=0)]
+        assert share.index(max(share)) == row
+        share = [half.mean() for half in np.array_split(inside, 2, axis=1)]
+        assert share.index(max(share)) == column
+
+
 def test_confusion_is_shaded_by_shares_of_the_row():
     darkest = matplotlib.colormaps["Blues"](1.0)[:3]
 

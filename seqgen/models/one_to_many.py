@@ -111,9 +111,14 @@ class OneToMany(nn.Module):
         """One token further: (carry, logits_BV) of the next. Token 0 begins an answer."""
         return self.decoder.step(context, carry, token_B)
 
-    def alignment(self, inputs: jax.Array, targets: jax.Array) -> jax.Array | None:
-        """Attention weights [B, T, h w] while writing the answers, None without attention."""
-        return self.decoder.alignment(*self._encode(inputs, train=False), targets)
+    def alignment(self, inputs: jax.Array, length_B: None, targets: jax.Array) -> jax.Array | None:
+        """Attention weights [B, T, h, w] while writing the answers, None without attention."""
+        del length_B  # a picture has none
+        weights_BTS = self.decoder.alignment(*self._encode(inputs, train=False), targets)
+        if weights_BTS is None or self.options.blind:
+            return None
+        sides = (encoders.map_side(n, self.options.encoder_sizes) for n in inputs.shape[1:3])
+        return weights_BTS.reshape(*weights_BTS.shape[:2], *sides)
 
     def _encode(self, inputs, train):
         """(context, the decoder's carry) before the first token."""
