@@ -18,9 +18,11 @@ def get_config(arg: str | None = None) -> config_dict.ConfigDict:
     c.model.blind = variant == "blind"
     c.model.encoder_sizes = (32, 64, 128)
     c.model.hidden_size, c.model.embedding_size = 128, 32
+    c.model.input_feeding = True  # so that it knows what it looked at before
     c.num_steps = 5000
     c.log_every, c.eval_every, c.checkpoint_every = 100, 1000, 1000
     c.monitor = "exact_match"
+    c.ema = 0.995
     c.optimizer.rule, c.optimizer.learning_rate = "adamw", 2e-3
     c.optimizer.schedule = "cosine"
     c.optimizer.warmup_steps = 100
