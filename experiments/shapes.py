@@ -14,7 +14,7 @@ VARIANTS = ("default", "blind")
 def get_config(arg: str | None = None) -> config_dict.ConfigDict:
     variant = config.variant_of(arg, VARIANTS)
     c = config.default(dataset="shapes", model="one_to_many", objective="likelihood")
-    c.dataset.batch_size = 64
+    c.dataset.batch_size, c.dataset.train_size = 64, 40_000
     c.model.blind = variant == "blind"
     c.model.encoder_sizes = (32, 64, 128)
     c.model.hidden_size, c.model.embedding_size = 128, 32
