@@ -46,11 +46,21 @@ def run_train(given: flags.FlagValues) -> int:
     return DONE
 
 
+def define_search(values: flags.FlagValues) -> None:
+    text = "tokens of an answer at least"
+    flags.DEFINE_integer("min_length", Decoding.min_length, text, flag_values=values)
+    text = "search for the likeliest answers, so many at a time"
+    flags.DEFINE_integer("beam", Decoding.beam, text, flag_values=values)
+    text = "divides a beam's scores by length ** this"
+    flags.DEFINE_float("length_power", Decoding.length_power, text, flag_values=values)
+
+
 def define_evaluate(values: flags.FlagValues) -> None:
     define_checkpoint(values)
     flags.DEFINE_string("split", "test", "train, valid or test", flag_values=values)
     text = "evaluate every new checkpoint as it appears, until the run is done"
     flags.DEFINE_bool("watch", False, text, flag_values=values)
+    define_search(values)
 
 
 def run_evaluate(given: flags.FlagValues) -> int:
@@ -61,6 +71,12 @@ def run_evaluate(given: flags.FlagValues) -> int:
         given.checkpoint,
         given.split,
         given.config,
+        Decoding(
+            temperature=0.0,
+            min_length=given.min_length,
+            beam=given.beam,
+            length_power=given.length_power,
+        ),
         watching=given.watch,
         compilation_cache=given.compilation_cache,
     )
@@ -95,18 +111,13 @@ def define_generate(values: flags.FlagValues) -> None:
     flags.DEFINE_string("input", None, text, flag_values=values)
     text = "tokens after the prompt, or of an answer"
     flags.DEFINE_integer("length", Decoding.length, text, flag_values=values)
-    text = "tokens of an answer at least"
-    flags.DEFINE_integer("min_length", Decoding.min_length, text, flag_values=values)
     text = "divides the logits; 0: greedy"
     flags.DEFINE_float("temperature", Decoding.temperature, text, flag_values=values)
     text = "sample among the k likeliest"
     flags.DEFINE_integer("top_k", Decoding.top_k, text, flag_values=values)
     text = "sample in the nucleus of this mass"
     flags.DEFINE_float("top_p", Decoding.top_p, text, flag_values=values)
-    text = "search for the likeliest answers, so many at a time; sample 0 is the best"
-    flags.DEFINE_integer("beam", Decoding.beam, text, flag_values=values)
-    text = "divides a beam's scores by length ** this"
-    flags.DEFINE_float("length_power", Decoding.length_power, text, flag_values=values)
+    define_search(values)
     text = "list so many of a beam's answers to each line in one file, with their log-likelihoods"
     flags.DEFINE_integer("n_best", Decoding.n_best, text, flag_values=values)
     flags.DEFINE_integer("seed", 0, "of the samples", 0, 2**32 - 1, flag_values=values)

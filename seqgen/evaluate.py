@@ -1,6 +1,6 @@
 """Exact numbers over a split: for the training loop, and for a checkpoint of a run directory."""
 
-import math
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -13,15 +13,15 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from ml_collections import config_dict
 
-from seqgen import backend, predictions, run_directory, run_lock
+from seqgen import backend, decoding, predictions, run_directory, run_lock
 from seqgen import config as configs
 from seqgen import run as runs
 from seqgen.checkpoint import Checkpoints
 from seqgen.datasets import Dataset
 from seqgen.errors import UsageError, unknown
 from seqgen.interrupt import Interrupt, Interrupted
-from seqgen.metrics import Meaning, described, texts
-from seqgen.objectives import Measured, Objective
+from seqgen.metrics import Meaning, Measured, described, means, texts
+from seqgen.objectives import Objective
 from seqgen.run import Found, Run, parameters
 
 POLL_SECONDS = 2.0
@@ -85,27 +85,21 @@ def measurer(
     return run
 
 
-def means(pieces: list[Measured]) -> dict[str, float]:
-    """name -> sum of values / sum of weights, each summed exactly over all rows of all batches.
-
-    A mean of nothing is NaN.
-    """
-    result = {}
-    for name in pieces[0]:
-        values, weights = (
-            math.fsum(float(x) for piece in pieces for x in piece[name][k]) for k in (0, 1)
-        )
-        result[name] = values / weights if weights else math.nan
-    return result
+GREEDY = decoding.Options(temperature=0.0)
 
 
 def checkpoint_evaluator(
-    run: Run, dataset: Dataset, split: str, changed: dict[str, Any] | None = None
+    run: Run,
+    dataset: Dataset,
+    split: str,
+    changed: dict[str, Any] | None = None,
+    how: decoding.Options = GREEDY,
 ) -> Callable[[Found, Interrupt], dict[str, Any]]:
     """Compiles once; returns (checkpoint, interrupt) -> what it writes to evaluations/.
 
-    `changed` names the data options that are not those of the run; then the file has a name of its
-    own. Raises UsageError if the data are not those of the run, or lack the split.
+    `changed` names the data options that are not those of the run, `how` is how answers are
+    written; where either is unusual the file has a name of its own. Raises UsageError if the data
+    are not those of the run, or lack the split, and for a search where there are no answers.
     """
     if split not in dataset.num_batches:
         raise unknown("split", split, dataset.num_batches)
@@ -118,8 +112,12 @@ def checkpoint_evaluator(
     everywhere = NamedSharding(mesh, P())
     measure = evaluator(run.objective, dataset, split, mesh)
     arrays = jax.device_put(dataset.arrays, everywhere)
-    mark = f"-{run_directory.digest(changed)[:6]}" if changed else ""
-    describe = predictions.describer(run, dataset, split, changed or {})
+    unusual = {n: v for n, v in dataclasses.asdict(how).items() if v != getattr(GREEDY, n)}
+    if unusual and run.spec["targets"]["per"] != "answer":
+        raise UsageError(f"{', '.join(unusual)} is for answers: {run.workdir} writes none")
+    asked = (changed or {}) | unusual
+    mark = f"-{run_directory.digest(asked)[:6]}" if asked else ""
+    describe = predictions.describer(run, dataset, split, changed or {}, how)
 
     def evaluate(found: Found, interrupt: Interrupt) -> dict[str, Any]:
         began = time.monotonic()
@@ -134,7 +132,7 @@ def checkpoint_evaluator(
             "step": found.step,
             "checkpoint_sha256": found.digest,
             "fingerprint": dataset.fingerprint,
-            "changed": changed or {},
+            "changed": asked,
             "metrics": metrics,
             "seconds": round(time.monotonic() - began, 2),
             **details.facts,
@@ -184,11 +182,14 @@ def main(
     which: str,
     split: str,
     config: config_dict.ConfigDict,
+    how: decoding.Options,
     *,
     watching: bool,
     compilation_cache: bool,
 ) -> None:
     """The verb: evaluates and prints. `config` is the run's, but for options of its dataset."""
+    if problems := list(how.problems()):
+        raise UsageError("; ".join(problems))
     run = runs.load(workdir)
     changed = {name: new for name, (_, new) in configs.differences(run.config, config).items()}
     if other := [name for name in changed if not name.startswith("dataset.")]:
@@ -196,7 +197,7 @@ def main(
     backend.start(config.dataset.batch_size, compilation_cache=compilation_cache)
     options = configs.options(config, "dataset")
     dataset = configs.part("dataset", config.dataset.name).make(options)
-    evaluate = checkpoint_evaluator(run, dataset, split, changed)
+    evaluate = checkpoint_evaluator(run, dataset, split, changed, how)
     with Interrupt() as interrupt:
         if watching:
             results = watch(run, evaluate, interrupt)

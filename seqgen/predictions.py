@@ -19,7 +19,8 @@ from seqgen import decoding, marks, pictures, run_directory
 from seqgen.datasets import Dataset
 from seqgen.errors import UsageError
 from seqgen.interrupt import Interrupt, Interrupted
-from seqgen.metrics import texts
+from seqgen.metrics import answers as metrics
+from seqgen.metrics import means, texts
 from seqgen.run import Found, Run
 
 Predict = Callable[..., dict[str, jax.Array]]  # (params, arrays, index, static shape)
@@ -34,12 +35,12 @@ class Details(NamedTuple):
 
 
 def describer(
-    run: Run, dataset: Dataset, split: str, changed: dict[str, Any]
+    run: Run, dataset: Dataset, split: str, changed: dict[str, Any], how: decoding.Options
 ) -> Callable[[Found, Any, Interrupt, Path], Details]:
     """(checkpoint, the dataset's arrays, interrupt, path) -> details, for what the objective tells.
 
     Files are called as the path, with an ending. `changed` are the data options that are not those
-    of the run.
+    of the run, `how` is how answers are written.
     """
     if "macro_f1" in run.objective.reports:
         predict = classes(run, dataset, split)
@@ -49,11 +50,12 @@ def describer(
             return confusion(run.spec, pieces, path)
 
     elif "exact_match" in run.objective.reports:
-        write = answers(run, dataset, split)
+        write = answers(run, dataset, split, how)
 
         def describe(found, arrays, interrupt, path):
-            pieces = every(write, found, dataset, split, arrays, interrupt)
-            return written(run, found, split, changed, pieces, path)
+            pieces = list(every(write, found, dataset, split, arrays, interrupt))
+            details = written(run, found, split, changed, pieces, path)
+            return details._replace(metrics=scores_of_tokens(run, pieces) | details.metrics)
 
     else:
 
@@ -73,7 +75,7 @@ def every(
         if interrupt.requested:
             raise Interrupted(interrupt.requested)
         real_B = batch["weight_B"] > 0
-        yield {name: rows[real_B] for name, rows in batch.items()}
+        yield jax.tree.map(lambda rows, real_B=real_B: rows[real_B], batch)
 
 
 def classes(run: Run, dataset: Dataset, split: str) -> Predict:
@@ -103,19 +105,30 @@ def confusion(spec: dict[str, Any], pieces: Iterator[dict[str, np.ndarray]], pat
     return Details({}, {"confusion": counts_CC.tolist()}, "")
 
 
-def answers(run: Run, dataset: Dataset, split: str) -> Predict:
-    """Compiles once for each shape: the greedy answer to each example."""
-    greedy = decoding.Options(length=run.spec["targets"]["length"], temperature=0.0)
+def answers(run: Run, dataset: Dataset, split: str, how: decoding.Options) -> Predict:
+    """Compiles once for each shape: the answer to each example, the best that was found."""
+    spec, longest = run.spec, run.spec["targets"]["length"]
+    options = dataclasses.replace(how, length=longest)
 
     @partial(jax.jit, static_argnums=3)
     def predict(params, arrays, index, shape):
         batch = dataset.batch(arrays, split, index, None, *shape)
         inputs = {name: batch[name] for name in ("inputs", "length_B") if name in batch}
-        keys_B = jax.random.split(jax.random.key(0), len(batch["weight_B"]))  # greedy: of no effect
-        tokens = run.objective.generate(params, keys_B, inputs, greedy)
-        return {name: batch[name] for name in ("index_B", "weight_B")} | {"tokens": tokens}
+        keys_B = jax.random.split(jax.random.key(0), len(batch["weight_B"]))  # of no effect
+        tokens_BT = run.objective.generate(params, keys_B, inputs, options)
+        if how.beam is not None:
+            tokens_BT = tokens_BT[0][:, 0]
+        measured = metrics.measured(tokens_BT, metrics.padded(batch["targets"], longest), spec)
+        kept = {name: batch[name] for name in ("index_B", "weight_B")}
+        return kept | {"tokens": tokens_BT, "measured": measured}
 
     return predict
+
+
+def scores_of_tokens(run: Run, pieces: list[dict[str, Any]]) -> dict[str, float]:
+    """What the validation also reports of answers, of those that were written here."""
+    found = means([piece["measured"] for piece in pieces])
+    return metrics.finalize(found, metrics.references(run.spec))
 
 
 def written(
@@ -123,7 +136,7 @@ def written(
     found: Found,
     split: str,
     changed: dict[str, Any],
-    pieces: Iterator[dict[str, np.ndarray]],
+    pieces: list[dict[str, Any]],
     path: Path,
 ) -> Details:
     """Writes the answers, a line each in the order of the data, answers/PATH.txt, and scores them.
@@ -137,7 +150,7 @@ def written(
         lines |= dict(zip(batch["index_B"].tolist(), decoded, strict=True))
     lines = [lines[number] for number in sorted(lines)]
     content = "".join(f"{line}\n" for line in lines).encode()
-    mark = marks.mark(run, found) | {"what": f"greedy answers to split {split}"}
+    mark = marks.mark(run, found) | {"what": f"answers to split {split}"}
     marks.write(run_directory.folder(path.parent, "answers") / f"{path.name}.txt", content, mark)
     if not hasattr(data, "references") or split == "train":  # which leaves out the long ones
         return Details({}, {}, "")

@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from seqgen.evaluate import means
-from seqgen.metrics import answers, texts
+from seqgen.metrics import answers, means, texts
 
 WORDS = {"unit": "word", "targets": {}}
 

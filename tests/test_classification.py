@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from seqgen.evaluate import means
-from seqgen.metrics import classification
+from seqgen.metrics import classification, means
 
 N, C = 50, 4
 

@@ -179,3 +179,32 @@ def test_captions_are_held_against_all_that_people_wrote(tmp_path):
     assert numbers["bleu"] > 10
     assert numbers["sacrebleu_tokenised"] == pytest.approx(numbers["bleu"], rel=1e-5)
     assert "nrefs:5" in result["signatures"]["sacrebleu"]
+
+
+def test_answers_are_searched_for_where_a_beam_is_asked_for(translation):
+    """The best answers of `generate`, and a beam of one is greedy."""
+    run, found = translation
+    dataset = configs.part("dataset", "translation").make(configs.options(run.config, "dataset"))
+
+    def searched(beam):
+        how = decoding.Options(temperature=0.0, beam=beam)
+        with Interrupt() as interrupt:
+            return evaluate.checkpoint_evaluator(run, dataset, "test", None, how)(found, interrupt)
+
+    results = {beam: searched(beam) for beam in (None, 1, 3)}
+    assert results[1]["metrics"] == results[None]["metrics"]
+    assert results[3]["changed"] == {"beam": 3}
+    how = decoding.Options(temperature=0.0, beam=3)
+    (best,) = generate.sample(run, found, range(1), "\n".join(GERMAN), how, 0)
+    files = sorted((run.workdir / "evaluations" / "answers").glob(f"test-{found.step}*.txt"))
+    assert len(files) == 3
+    assert best in [file.read_text() for file in files]
+
+
+def test_only_answers_are_searched_for(digits):
+    run, found = digits
+    dataset = configs.part("dataset", "digits").make(configs.options(run.config, "dataset"))
+    with pytest.raises(UsageError, match="beam is for answers"):
+        evaluate.checkpoint_evaluator(
+            run, dataset, "test", None, decoding.Options(temperature=0.0, beam=2)
+        )

@@ -1,6 +1,11 @@
 """Statistics of sequences and samples: pure functions of arrays, no input or output."""
 
+import math
 from typing import Any, NamedTuple
+
+import jax
+
+Measured = dict[str, tuple[jax.Array, jax.Array]]  # name -> (value_B, weight_B)
 
 
 class Meaning(NamedTuple):
@@ -22,3 +27,17 @@ def described(metrics: dict[str, float], meanings: dict[str, Meaning]) -> str:
         for name, meaning in meanings.items()
         if name in metrics
     )
+
+
+def means(pieces: list[Measured]) -> dict[str, float]:
+    """name -> sum of values / sum of weights, each summed exactly over all rows of all batches.
+
+    A mean of nothing is NaN.
+    """
+    result = {}
+    for name in pieces[0]:
+        values, weights = (
+            math.fsum(float(x) for piece in pieces for x in piece[name][k]) for k in (0, 1)
+        )
+        result[name] = values / weights if weights else math.nan
+    return result

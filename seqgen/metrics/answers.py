@@ -48,6 +48,12 @@ def measured(
     return found | bleu_counts(answer_BT, target_BKR) if spec["unit"] == "word" else found
 
 
+def padded(targets: jax.Array, longest: int) -> jax.Array:
+    """A batch's targets, [B, T] or [B, K, T], as references [B, K, longest]."""
+    missing = [(0, 0)] * (targets.ndim - 1) + [(0, longest - targets.shape[-1])]
+    return jnp.pad(targets, missing).reshape(len(targets), -1, longest)
+
+
 def finalize(means: dict[str, float], references: int) -> dict[str, float]:
     """The reported numbers: BLEU in place of what it is a function of."""
     counts = {name: mean for name, mean in means.items() if name.startswith("grams_")}

@@ -9,13 +9,12 @@ from typing import Any, NamedTuple
 
 import jax
 
-from seqgen.metrics import Meaning
+from seqgen.metrics import Meaning, Measured
 
 Params = dict[str, Any]  # by player
 Batch = dict[str, jax.Array]  # every array batch-first
 Memory = dict[str, Any]  # what flows from batch to batch without gradient: `rows`, batch-first
 Clock = tuple[jax.Array, jax.Array]  # (step, key of this step, player and update)
-Measured = dict[str, tuple[jax.Array, jax.Array]]  # name -> (value_B, weight_B)
 
 
 class Player(NamedTuple):

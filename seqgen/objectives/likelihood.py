@@ -17,9 +17,9 @@ from flax import linen as nn
 
 from seqgen import decoding
 from seqgen.errors import UsageError, out_of_range
-from seqgen.metrics import answers, classification, target_unit
+from seqgen.metrics import Measured, answers, classification, target_unit
 from seqgen.metrics import likelihood as metrics
-from seqgen.objectives import Batch, Clock, Measured, Memory, Objective, Params, Player
+from seqgen.objectives import Batch, Clock, Memory, Objective, Params, Player
 
 
 @dataclasses.dataclass(frozen=True)
@@ -217,11 +217,9 @@ def _answer(model: nn.Module, params: Params, keys_B, inputs: Batch, options):
 def _measure_answers(spec: dict[str, Any], answer, batch: Batch) -> Measured:
     """How the greedy answers compare with the targets."""
     weight_B, longest = batch["weight_B"], spec["targets"]["length"]
-    missing = longest - batch["targets"].shape[-1]
-    targets = jnp.pad(batch["targets"], [(0, 0)] * (batch["targets"].ndim - 1) + [(0, missing)])
     inputs = {name: batch[name] for name in ("inputs", "length_B") if name in batch}
     greedy = decoding.Options(length=longest, temperature=0.0)
     keys_B = jax.random.split(jax.random.key(0), len(weight_B))  # greedy: of no effect
-    targets_BKR = targets.reshape(len(weight_B), -1, longest)
+    targets_BKR = answers.padded(batch["targets"], longest)
     measured = answers.measured(answer(keys_B, inputs, greedy), targets_BKR, spec)
     return {name: (v_B * weight_B, w_B * weight_B) for name, (v_B, w_B) in measured.items()}
