@@ -50,7 +50,6 @@ def stored(
                 targets = targets.reshape(len(owner), references, -1)
         arrays[split] = {"picture": owner, "targets": targets}
     shape = next(iter(pictures.values())).shape[1:]
-    specials, unknown = words["specials"], vocabulary.UNKNOWN
     spec = {
         "dataset": name,
         "streamed": False,
@@ -61,7 +60,7 @@ def stored(
             "per": "answer",
             "length": max(fields["targets"].shape[-1] for fields in arrays.values()),
             **({"references": references} if references > 1 else {}),
-            **({"unknown": specials.index(unknown)} if unknown in specials else {}),
+            **vocabulary.unknown(words),
         },
         "unit": "word",
         "target_vocabulary": words,

@@ -68,6 +68,7 @@ def stored(
             "size": sizes[1],
             "per": "answer",
             "length": longest["targets"],
+            **vocabulary.unknown(words[1]),
         },
         "unit": words[1]["unit"],
         "vocabulary": words[0],

@@ -56,6 +56,12 @@ def build(
     return vocabulary | {"tokens": kept if size is None else kept[: size - len(specials)]}
 
 
+def unknown(vocabulary: dict[str, Any]) -> dict[str, int]:
+    """What the targets' spec says of the token for units that are "unknown", if there is one."""
+    specials = vocabulary["specials"]
+    return {"unknown": specials.index(UNKNOWN)} if UNKNOWN in specials else {}
+
+
 def size(vocabulary: dict[str, Any]) -> int:
     """The number of ids."""
     if vocabulary["unit"] == "subword":
