@@ -111,8 +111,8 @@ def define_generate(values: flags.FlagValues) -> None:
     flags.DEFINE_string("input", None, text, flag_values=values)
     text = "tokens after the prompt, or of an answer"
     flags.DEFINE_integer("length", Decoding.length, text, flag_values=values)
-    text = "divides the logits; 0: greedy"
-    flags.DEFINE_float("temperature", Decoding.temperature, text, flag_values=values)
+    text = "divides the logits; 0: greedy, as are answers unless it is given, while texts have 1"
+    flags.DEFINE_float("temperature", None, text, flag_values=values)
     text = "sample among the k likeliest"
     flags.DEFINE_integer("top_k", Decoding.top_k, text, flag_values=values)
     text = "sample in the nucleus of this mass"
@@ -127,13 +127,15 @@ def run_generate(given: flags.FlagValues) -> int:
     if given.input is not None and given.prompt is not None:
         raise UsageError("give --prompt or --input, not both")
     chosen = {field.name: given[field.name].value for field in dataclasses.fields(Decoding)}
+    if given.temperature is None:
+        del chosen["temperature"]
     generate.main(
         Path(given.workdir),
         given.checkpoint,
         given.num,
         given.prompt,
         None if given.input is None else Path(given.input),
-        Decoding(**chosen),
+        chosen,
         given.seed,
         compilation_cache=given.compilation_cache,
     )

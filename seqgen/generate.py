@@ -245,6 +245,12 @@ def blocks(items: list[int]) -> Iterator[list[int]]:
     return (items[first : first + BLOCK] for first in range(0, len(items), BLOCK))
 
 
+def usual(run: Run) -> decoding.Options:
+    """How samples are made where nothing is asked for: texts drawn, answers greedy."""
+    answering = run.spec["targets"]["per"] == "answer"
+    return decoding.Options(temperature=0.0 if answering else 1.0)
+
+
 def given(run: Run, prompt: str | None, file: Path | None) -> str | None:
     """The prompt of a run: as it is, the lines of a file, or the name of a file with a picture."""
     if not of_pictures(run):
@@ -270,14 +276,17 @@ def main(
     num: int,
     prompt: str | None,
     file: Path | None,
-    options: decoding.Options,
+    chosen: dict[str, Any],
     seed: int,
     *,
     compilation_cache: bool,
 ) -> None:
-    """The verb: generates, prints the texts and where they are."""
+    """The verb: generates, prints the texts and where they are.
+
+    `chosen` are decoding options; the others are as is usual for the run.
+    """
     run = runs.load(workdir)
     backend.start(BLOCK, compilation_cache=compilation_cache)
-    prompt = given(run, prompt, file)
+    prompt, options = given(run, prompt, file), dataclasses.replace(usual(run), **chosen)
     for written in generate(run, parameters(run, which), num, prompt, options, seed):
         print(f"--- {written} (generated)\n{written.read_text('utf-8')}")

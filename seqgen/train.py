@@ -6,7 +6,7 @@ from pathlib import Path
 import jax.numpy as jnp
 from ml_collections import config_dict
 
-from seqgen import backend, decoding, generate, report, run_directory, run_lock
+from seqgen import backend, generate, report, run_directory, run_lock
 from seqgen import config as configs
 from seqgen import run as runs
 from seqgen.checkpoint import Checkpoints
@@ -143,6 +143,6 @@ def finish(session: Session, interrupt: Interrupt, progress: Progress) -> None:
     result = checkpoint_evaluator(run, session.dataset, split)(found, interrupt)
     progress.say(f"{which} checkpoint: {line(result, run.objective.reports)}")
     if run.objective.generate is not None:
-        options, seed = decoding.Options(), session.options.seed
+        options, seed = generate.usual(run), session.options.seed
         for file in generate.generate(run, found, 1, None, options, seed):
             progress.say(f"{file} (generated):\n{file.read_text('utf-8')}")

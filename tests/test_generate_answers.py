@@ -178,3 +178,10 @@ def test_inputs_that_can_not_be_answered_are_refused(opened, tmp_path):
 
 def test_an_input_longer_than_any_of_the_data_is_answered(opened):
     assert answered(opened, "3 May 1987 " * 20)
+
+
+def test_answers_are_usually_greedy(opened):
+    run, found = opened
+    usual = generate.sample(run, found, range(1), "3 May 1987", generate.usual(run), 0)
+    assert usual == answered(opened, "3 May 1987", temperature=0.0)
+    assert usual != answered(opened, "3 May 1987", temperature=5.0)
