@@ -1,8 +1,10 @@
 """German to English on Multi30k, an encoder and a decoder with attention.
 
 python launch.py train --config=experiments/translation.py     (needs $SEQGEN_DATA/multi30k)
-120 minutes on 2 CPU cores, by the 2.6 seconds of a first step while they were busy; only its start
-was run.
+87 minutes on one busy CPU core, of which it had 69. BLEU of lower-case words on test_2016_flickr,
+one seed: 36.4 greedy, and 37.3 by `evaluate --beam=5 --length_power=1` (published for attention,
+greedy, by another tokeniser: 28.30). By sacreBLEU against the untouched translations (lower case,
+13a): 34.3 and 35.5; chrF2 54.7 and 55.5.
 """
 
 from ml_collections import config_dict
