@@ -55,6 +55,15 @@ def define_search(values: flags.FlagValues) -> None:
     flags.DEFINE_float("length_power", Decoding.length_power, text, flag_values=values)
 
 
+def search(given: flags.FlagValues) -> Decoding:
+    return Decoding(
+        temperature=0.0,
+        min_length=given.min_length,
+        beam=given.beam,
+        length_power=given.length_power,
+    )
+
+
 def define_evaluate(values: flags.FlagValues) -> None:
     define_checkpoint(values)
     flags.DEFINE_string("split", "test", "train, valid or test", flag_values=values)
@@ -71,12 +80,7 @@ def run_evaluate(given: flags.FlagValues) -> int:
         given.checkpoint,
         given.split,
         given.config,
-        Decoding(
-            temperature=0.0,
-            min_length=given.min_length,
-            beam=given.beam,
-            length_power=given.length_power,
-        ),
+        search(given),
         watching=given.watch,
         compilation_cache=given.compilation_cache,
     )
@@ -87,6 +91,7 @@ def define_compare(values: flags.FlagValues) -> None:
     define_checkpoint(values)
     flags.DEFINE_string("with", None, "the directory of the other run", flag_values=values)
     flags.DEFINE_string("split", "test", "train, valid or test", flag_values=values)
+    define_search(values)
 
 
 def run_compare(given: flags.FlagValues) -> int:
@@ -97,6 +102,7 @@ def run_compare(given: flags.FlagValues) -> int:
         Path(given["with"].value),
         given.checkpoint,
         given.split,
+        search(given),
         compilation_cache=given.compilation_cache,
     )
     return DONE

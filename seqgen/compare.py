@@ -7,21 +7,26 @@ import numpy as np
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from seqgen import backend, run_directory
+from seqgen import backend, decoding, predictions, run_directory
 from seqgen import config as configs
 from seqgen import run as runs
 from seqgen.datasets import Dataset
 from seqgen.errors import UsageError, unknown
-from seqgen.evaluate import measurer
+from seqgen.evaluate import GREEDY, measurer, refuse_search, unlike_greedy
 from seqgen.interrupt import Interrupt
 from seqgen.metrics import bootstrap
 from seqgen.run import Found, Run
 
 
 def rows(
-    run: Run, found: Found, dataset: Dataset, split: str, interrupt: Interrupt
+    run: Run,
+    found: Found,
+    dataset: Dataset,
+    split: str,
+    how: decoding.Options,
+    interrupt: Interrupt,
 ) -> bootstrap.Rows:
-    """What the run's objective measures of each example of the split."""
+    """What the run's objective measures of each example of the split, answers written like that."""
     mesh = jax.make_mesh((jax.device_count(),), ("batch",), (jax.sharding.AxisType.Auto,))
     everywhere = NamedSharding(mesh, P())
     measure = measurer(run.objective, dataset, split, mesh)
@@ -33,11 +38,25 @@ def rows(
     }
     # rows that only fill up the last batch weigh nothing, and must not be drawn
     real_N = np.any([rows_N2[:, 1] > 0 for rows_N2 in together.values()], axis=0)
-    return {name: rows_N2[real_N] for name, rows_N2 in together.items()}
+    real = {name: rows_N2[real_N] for name, rows_N2 in together.items()}
+    if how == GREEDY:  # as the objective writes them
+        return real
+    write = predictions.answers(run, dataset, split, how)
+    placed = found._replace(params=params)
+    searched = [
+        {name: np.stack(value, axis=1) for name, value in piece["measured"].items()}
+        for piece in predictions.every(write, placed, dataset, split, arrays, interrupt)
+    ]
+    return real | {n: np.concatenate([piece[n] for piece in searched]) for n in searched[0]}
 
 
 def compare(
-    first: Run, second: Run, which: str, split: str, interrupt: Interrupt
+    first: Run,
+    second: Run,
+    which: str,
+    split: str,
+    interrupt: Interrupt,
+    how: decoding.Options = GREEDY,
 ) -> dict[str, bootstrap.Difference]:
     """The differences in every reported number, the first run's minus the second's.
 
@@ -54,8 +73,10 @@ def compare(
             )
     if split not in dataset.num_batches:
         raise unknown("split", split, dataset.num_batches)
+    refuse_search(first, how)
     measured = [
-        rows(run, runs.parameters(run, which), dataset, split, interrupt) for run in (first, second)
+        rows(run, runs.parameters(run, which), dataset, split, how, interrupt)
+        for run in (first, second)
     ]
     if measured[0].keys() != measured[1].keys():
         raise UsageError(
@@ -64,16 +85,26 @@ def compare(
     return bootstrap.paired(*measured, first.objective.finalize)
 
 
-def main(first: Path, second: Path, which: str, split: str, *, compilation_cache: bool) -> None:
+def main(
+    first: Path,
+    second: Path,
+    which: str,
+    split: str,
+    how: decoding.Options,
+    *,
+    compilation_cache: bool,
+) -> None:
     """The verb: compares, prints, and stores what it prints in the first run's comparisons/."""
     one, other = runs.load(first), runs.load(second)
     backend.start(one.config.dataset.batch_size, compilation_cache=compilation_cache)
     with Interrupt() as interrupt:
-        differences = compare(one, other, which, split, interrupt)
+        differences = compare(one, other, which, split, interrupt, how)
     folder = run_directory.folder(first, "comparisons")
     stored = {"with": str(second), "split": split, "checkpoint": which, "level": bootstrap.LEVEL}
     stored |= {"differences": {name: d._asdict() for name, d in differences.items()}}
-    run_directory.write_json(folder / f"{split}-{second.name}.json", stored)
+    stored["decoding"] = unusual = unlike_greedy(how)
+    mark = f"-{run_directory.digest(unusual)[:6]}" if unusual else ""
+    run_directory.write_json(folder / f"{split}-{second.name}{mark}.json", stored)
     print(f"{split}: {first} minus {second}, and the interval of {bootstrap.LEVEL:.0%}")
     for name, meaning in one.objective.reports.items():
         if name in differences:

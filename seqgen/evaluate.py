@@ -88,6 +88,18 @@ def measurer(
 GREEDY = decoding.Options(temperature=0.0)
 
 
+def unlike_greedy(how: decoding.Options) -> dict[str, Any]:
+    return {n: v for n, v in dataclasses.asdict(how).items() if v != getattr(GREEDY, n)}
+
+
+def refuse_search(run: Run, how: decoding.Options) -> None:
+    """Raises UsageError for options that are wrong, or of no use since the run has no answers."""
+    if problems := list(how.problems()):
+        raise UsageError("; ".join(problems))
+    if (unusual := unlike_greedy(how)) and run.spec["targets"]["per"] != "answer":
+        raise UsageError(f"{', '.join(unusual)} is for answers: {run.workdir} writes none")
+
+
 def checkpoint_evaluator(
     run: Run,
     dataset: Dataset,
@@ -112,10 +124,8 @@ def checkpoint_evaluator(
     everywhere = NamedSharding(mesh, P())
     measure = evaluator(run.objective, dataset, split, mesh)
     arrays = jax.device_put(dataset.arrays, everywhere)
-    unusual = {n: v for n, v in dataclasses.asdict(how).items() if v != getattr(GREEDY, n)}
-    if unusual and run.spec["targets"]["per"] != "answer":
-        raise UsageError(f"{', '.join(unusual)} is for answers: {run.workdir} writes none")
-    asked = (changed or {}) | unusual
+    refuse_search(run, how)
+    asked = (changed or {}) | unlike_greedy(how)
     mark = f"-{run_directory.digest(asked)[:6]}" if asked else ""
     describe = predictions.describer(run, dataset, split, changed or {}, how)
 
@@ -188,8 +198,6 @@ def main(
     compilation_cache: bool,
 ) -> None:
     """The verb: evaluates and prints. `config` is the run's, but for options of its dataset."""
-    if problems := list(how.problems()):
-        raise UsageError("; ".join(problems))
     run = runs.load(workdir)
     changed = {name: new for name, (_, new) in configs.differences(run.config, config).items()}
     if other := [name for name in changed if not name.startswith("dataset.")]:
