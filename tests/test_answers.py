@@ -86,7 +86,7 @@ def test_the_nearest_length_counts_and_of_two_the_shorter():
     references = jnp.asarray(
         [[[1, 1, 1, 1, 0, 0], [1, 1, 0, 0, 0, 0]], [[1, 0, 0, 0, 0, 0], [1, 1, 1, 1, 0, 0]]]
     )
-    own, nearest = answers.bleu_counts(answer, references)["grams_length"]
+    own, nearest = jax.jit(answers.bleu_counts)(answer, references)["grams_length"]
     np.testing.assert_array_equal(own, [3, 3])
     np.testing.assert_array_equal(nearest, [2, 4])
 
@@ -94,7 +94,7 @@ def test_the_nearest_length_counts_and_of_two_the_shorter():
 def test_to_answer_unknown_is_never_right():
     target = jnp.asarray([[3, 1, 4, 5, 0], [3, 2, 4, 5, 0]])
     spec = WORDS | {"targets": {"unknown": 1}}
-    counts = answers.measured(target, target[:, None], spec)
+    counts = jax.jit(lambda answer: answers.measured(answer, target[:, None], spec))(target)
     np.testing.assert_array_equal(counts["exact_match"][0], [0, 1])
     np.testing.assert_array_equal(counts["grams_1"][0], [3, 4])
     np.testing.assert_array_equal(counts["grams_1"][1], [4, 4])

@@ -117,6 +117,7 @@ def test_no_number_depends_on_the_buckets():
     assert found[count] == pytest.approx(found[None], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_with_the_bucket_that_is_due(tmp_path):
     runs.run(answering(2), tmp_path / "whole")
 

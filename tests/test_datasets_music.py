@@ -153,6 +153,7 @@ def likelihoods(dataset, model, params):
     return total
 
 
+@pytest.mark.slow
 def test_no_number_depends_on_batches_or_blocks(tmp_path):
     spec = made(tmp_path).spec
     model = many_to_many.make(many_to_many.Options(hidden_size=6), spec)

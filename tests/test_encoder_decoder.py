@@ -31,6 +31,9 @@ KINDS = [
     {"attention": None, "input_feeding": True, "bidirectional": True, "cell": "gru"},
 ]
 
+# all of them are slow to compile: what most differs every time, the others with the slow tests
+GRID = [k if n in (2, 4) else pytest.param(k, marks=pytest.mark.slow) for n, k in enumerate(KINDS)]
+
 
 def tokens(key, shape, size):
     return jax.random.randint(jax.random.key(key), shape, 0, size)
@@ -57,7 +60,7 @@ def forward(model, variables, inputs, length_B, targets, **kw):
     return model.apply(variables, inputs, None, length_B, targets=targets, **kw)[1]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", GRID)
 def test_writing_step_by_step_is_the_teacher_forced_pass(kind):
     model, variables = built(**kind)
     whole = logits(model, variables)
@@ -71,7 +74,7 @@ def test_writing_step_by_step_is_the_teacher_forced_pass(kind):
         token_B = TARGETS[:, t]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", GRID)
 def test_longer_padding_changes_nothing(kind):
     model, variables = built(**kind)
     longer = jnp.concatenate([INPUTS, tokens(5, (B, 3), V_IN)], axis=1)
@@ -84,7 +87,7 @@ def test_longer_padding_changes_nothing(kind):
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", GRID)
 def test_every_parameter_matters_and_no_later_token_does(kind):
     model, variables = built(**kind)
     gradient = jax.jit(jax.grad(lambda v: jnp.sum(jnp.sin(logits(model, v)))))(variables)
@@ -117,7 +120,7 @@ def test_the_alignment_is_where_the_decoder_looked(kind):
     assert np.all(np.asarray(weights)[1, :, 2:] == 0)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", GRID)
 def test_scores_of_a_beam_are_teacher_forced_likelihoods(kind):
     model, variables = built(**kind)
     objective = likelihood.make(likelihood.Options(), model, SPEC)
@@ -144,6 +147,7 @@ def test_scores_of_a_beam_are_teacher_forced_likelihoods(kind):
     np.testing.assert_allclose(same[1], scores, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_batch_can_be_learned_by_heart_and_answered():
     model, variables = built(attention="general", bidirectional=True)
     objective = likelihood.make(likelihood.Options(), model, SPEC)

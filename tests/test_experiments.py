@@ -11,6 +11,7 @@ from pathlib import Path
 
 import jax
 import pytest
+from flickr import write_captions
 from piano_rolls import write_music
 
 from seqgen import config, listing, optimizer, run
@@ -70,6 +71,10 @@ def test_every_variant_is_valid_and_fits_its_data(file, variant, tmp_path):
     config.validate(c)
     if c.dataset.name == "music":  # four collections, of which one is at hand
         c.dataset.path = write_music(tmp_path, c.dataset.collection)
+    if c.dataset.name == "captions":  # thousands of pictures
+        c.dataset.path = write_captions(tmp_path)
+    if c.dataset.name == "shapes":
+        c.dataset.train_size = c.dataset.test_size = 100
     if "SEQGEN_DATA" in str(c.dataset.get("path")) and "SEQGEN_DATA" not in os.environ:
         pytest.skip("needs the data that SEQGEN_DATA names")
     assert jax.tree.leaves(parameters(c))

@@ -85,6 +85,7 @@ def test_what_is_no_picture_is_refused(opened, tmp_path):
             described(opened, str(broken))
 
 
+@pytest.mark.slow
 def test_runs_are_compared_on_the_same_pictures(opened, tmp_path):
     blind, _ = trained(tmp_path / "blind", blind=True)
     with Interrupt() as interrupt:

@@ -204,6 +204,7 @@ def test_watch_compiles_once(copied, capsys, monkeypatch):
     assert len(made) == 1
 
 
+@pytest.mark.slow
 def test_watch_follows_a_run_until_it_is_killed(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(evaluate, "POLL_SECONDS", 0.05)
     workdir, often = tmp_path / "run", ["checkpoint_every", "eval_every", "log_every"]

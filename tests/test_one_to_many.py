@@ -28,6 +28,8 @@ KINDS = [
     {"attention": "dot", "cell": "gru", "encoder_sizes": (4, 8), "tie_embedding": True},
     {"attention": "additive", "input_feeding": True, "num_layers": 2, "cell": "rnn"},
 ]
+# all of them are slow to compile: what most differs every time, the others with the slow tests
+GRID = [k if n in (0, 4) else pytest.param(k, marks=pytest.mark.slow) for n, k in enumerate(KINDS)]
 INPUTS = jax.random.uniform(jax.random.key(0), (B, *SHAPE))
 TARGETS = jax.random.randint(jax.random.key(1), (B, T), 0, V)
 
@@ -46,7 +48,7 @@ def logits(model, variables, inputs=INPUTS, targets=TARGETS, **kw):
     return model.apply(variables, inputs, targets=targets, **kw)[1]
 
 
-@pytest.mark.parametrize("kind", [*KINDS, {"blind": True}])
+@pytest.mark.parametrize("kind", [*GRID, pytest.param({"blind": True}, marks=pytest.mark.slow)])
 def test_writing_step_by_step_is_the_teacher_forced_pass(kind):
     model, variables = built(**kind)
     whole = logits(model, variables)
@@ -60,7 +62,7 @@ def test_writing_step_by_step_is_the_teacher_forced_pass(kind):
         token_B = TARGETS[:, t]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", GRID)
 def test_every_parameter_and_the_picture_matter_and_no_later_token_does(kind):
     model, variables = built(**kind)
     total = lambda v, x: jnp.sum(jnp.sin(logits(model, v, x)))  # noqa: E731
@@ -85,7 +87,7 @@ def test_a_blind_decoder_sees_nothing_and_has_no_encoder():
     assert shapes(variables["params"]["decoder"]) == shapes(seeing["params"]["decoder"])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", GRID)
 def test_rows_do_not_know_of_each_other(kind):
     model, variables = built(**kind)
     together = logits(model, variables)
@@ -95,7 +97,7 @@ def test_rows_do_not_know_of_each_other(kind):
         np.testing.assert_allclose(together[row], alone[0], atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", GRID)
 def test_several_answers_to_a_picture_are_each_what_they_are_alone(kind):
     model, variables = built(**kind)
     several = jax.random.randint(jax.random.key(3), (B, K, T), 0, V)

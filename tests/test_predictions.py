@@ -147,6 +147,7 @@ def test_the_training_loop_pays_for_none_of_it(translation):
     assert not list((run.workdir / "evaluations").glob("valid*"))
 
 
+@pytest.mark.slow
 def test_answers_of_other_data_are_written_too(tmp_path):
     c = configs.default(dataset="dates", model="encoder_decoder", objective="likelihood")
     c.dataset.batch_size, c.dataset.train_size, c.dataset.test_size = 8, 64, 11
@@ -165,6 +166,7 @@ def test_answers_of_other_data_are_written_too(tmp_path):
     assert "sacrebleu" not in result["metrics"]
 
 
+@pytest.mark.slow
 def test_captions_are_held_against_all_that_people_wrote(tmp_path):
     """sacreBLEU on the texts says what the sums over tokens say."""
     c = configs.default(dataset="captions", model="one_to_many", objective="likelihood")

@@ -101,6 +101,10 @@ WAYS = [
     *((mode, "chunked", chunk) for mode, chunks in CHUNKS.items() for chunk in chunks),
     *((mode, "autodiff", None) for mode in MODES),
 ]
+# "everything" at once is tried every time, its parts alone with the slow tests
+WAYS = [
+    way if way[0] == "everything" else pytest.param(*way, marks=pytest.mark.slow) for way in WAYS
+]
 
 
 @pytest.mark.parametrize(("mode", "backward", "chunk"), WAYS)

@@ -35,7 +35,9 @@ def stop_in(name, times):
     return change
 
 
-@pytest.mark.parametrize("kind", runs.KINDS)
+@pytest.mark.parametrize(
+    "kind", [*runs.KINDS[:3], pytest.param(runs.KINDS[3], marks=pytest.mark.slow)]
+)
 def test_stopped_anywhere_and_resumed_is_uninterrupted(kind, tmp_path):
     config = runs.small(kind, tmp_path)
     runs.run(config, tmp_path / "whole")
@@ -104,7 +106,7 @@ def test_the_reason_of_a_failure_outlives_a_disk_too_full_to_note_it(tmp_path, m
     train.note_the_end(tmp_path, Failure("the reason"))
 
 
-@pytest.mark.parametrize("stopped_after", [1, 3])
+@pytest.mark.parametrize("stopped_after", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_a_resume_with_other_intervals_meets_every_one_of_them(stopped_after, tmp_path):
     """The steps of one call were five and are two, and the run goes on from an odd step."""
     config = runs.small("procedural", tmp_path)
@@ -128,7 +130,9 @@ def test_a_resume_with_other_intervals_meets_every_one_of_them(stopped_after, tm
     )
 
 
-@pytest.mark.parametrize("kind", ["procedural", "average_and_plateau"])
+@pytest.mark.parametrize(
+    "kind", ["procedural", pytest.param("average_and_plateau", marks=pytest.mark.slow)]
+)
 def test_a_lengthened_run_is_one_long_run(kind, tmp_path):
     """With a schedule that has an end, and an evaluation where the short run ended out of turn."""
     config = runs.small(kind, tmp_path)
