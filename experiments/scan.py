@@ -15,7 +15,7 @@ VARIANTS = ("simple", "length", "jump", "turn_left")
 def get_config(arg: str | None = None) -> config_dict.ConfigDict:
     c = config.default(dataset="scan", model="encoder_decoder", objective="likelihood")
     c.dataset.split = config.variant_of(arg, VARIANTS)
-    c.dataset.batch_size, c.dataset.buckets = 64, 4
+    c.dataset.batch_size = 64
     c.model.hidden_size, c.model.embedding_size = 200, 64
     c.model.num_layers = 1
     c.model.attention = "general"
