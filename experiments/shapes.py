@@ -1,7 +1,8 @@
 """Pictures of coloured shapes, and the sentence that tells what they are and how they lie.
 
 python launch.py train --config=experiments/shapes.py        (default, blind)
-8 minutes on one CPU core; one seed, test exact match 97.6 %. The same decoder without the picture: 0 %.
+8 minutes on one CPU core; one seed, test exact match 97.6 %, of the same decoder without the
+picture 0 %.
 """
 
 from ml_collections import config_dict
