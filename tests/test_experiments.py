@@ -172,9 +172,9 @@ def test_shapes_are_described_by_what_is_seen(tmp_path):
 @NEEDS_DATA
 @pytest.mark.parametrize("variant", ["default", "blind"])
 def test_captions_run(tmp_path, variant):
-    shortened = ("num_steps=20", "log_every=10", "eval_every=20", "checkpoint_every=20")
+    shortened = ("num_steps=60", "log_every=20", "eval_every=60", "checkpoint_every=60")
     overrides = [f"--config.{o}" for o in shortened]
-    # log of the vocabulary's size is 7.8 nats
+    # log of the vocabulary's size is 7.8 nats; steps 40 to 60 had 5.8 in training
     assert trained(tmp_path / "run", f"captions.py:{variant}", *overrides)["loss"] < 7
 
 
