@@ -217,6 +217,7 @@ def test_reading_a_share_of_its_own_tokens(kind):
     np.testing.assert_allclose(every, expected, rtol=1e-4, atol=1e-2)
 
 
+@pytest.mark.slow
 def test_the_share_of_own_tokens_grows_with_the_clock():
     model, variables = built(attention="general", cell="gru")
     params = {"model": variables["params"]}

@@ -203,6 +203,7 @@ def dataset_of(run, **changes):
     return configs.part("dataset", section.name).make(configs.options(run.config, "dataset"))
 
 
+@pytest.mark.slow
 def test_evaluation_is_exact_whatever_the_batch_size(tmp_path):
     """The mean over the split against one pass of the plain model over all of it."""
     config = runs.small("epochs", tmp_path)

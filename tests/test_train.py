@@ -181,7 +181,7 @@ def test_the_plateau_was_reached_in_the_run_that_is_resumed(tmp_path):
 
 @pytest.mark.parametrize(
     ("kind", "kills"),
-    [("streams", 1), *(pytest.param(k, 3, marks=pytest.mark.slow) for k in runs.KINDS)],
+    [pytest.param(kind, 3, marks=pytest.mark.slow) for kind in runs.KINDS],
 )
 def test_killed_at_random_moments_and_resumed_is_uninterrupted(kind, kills, tmp_path):
     config_flag = runs.experiment(kind, tmp_path, times=3 * kills)  # room for that many
