@@ -16,7 +16,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 # tests compile much and compute little: a fifth of the time, the same results
 jax.config.update("jax_disable_most_optimizations", True)
-if jaxlib.__version__.startswith("0.10."):  # a flag that another version lacks would end the process
+if jaxlib.__version__.startswith("0.10."):  # an unknown flag would end the process
     with pytest.MonkeyPatch.context() as environment:  # of this process, not of those it starts
         flags = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
         environment.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} {flags}")
