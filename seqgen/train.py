@@ -97,8 +97,10 @@ def loop(
             meter.flush()
             checkpoints.save(step, state, meta={"evaluation_due": due}, blocking=True)
             run_directory.set_status(session.workdir, "RUNNING", step=step)
-            progress.say(f"{stop} at step {step}, all saved: run it again to go on")
-            raise
+            outcome = f" at step {step}, all saved: run it again to go on"
+            told = Interrupted(stop.signal_name, outcome)
+            progress.log(str(told))  # whoever ends the process shows it
+            raise told from stop
 
 
 def begin_or_resume(

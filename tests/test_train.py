@@ -225,6 +225,12 @@ def test_a_signal_saves_and_exits_with_75(number, tmp_path):
     assert (status["status"], status["exit_code"]) == ("PREEMPTED", 75)
     assert status["step"] == runs.saved_steps(tmp_path / "run")[-1]
     assert "Traceback" not in output
+    sentence = (
+        f"stopped by {number.name} at step {status['step']}, all saved: run it again to go on"
+    )
+    assert output.count("stopped by") == output.count(sentence) == 1
+    assert status["message"] == sentence
+    assert sentence in (tmp_path / "run" / "log.txt").read_text()
 
 
 def test_a_second_process_on_the_directory_is_refused(tmp_path):
