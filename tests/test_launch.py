@@ -236,6 +236,40 @@ def test_evaluate_scores_a_checkpoint_and_names_what_was_changed(copied, capsys)
     assert sum(evaluation["changed"] == changed for evaluation in stored) == len(stored) - 1
 
 
+@pytest.mark.parametrize("content", ["{}", "5"])
+@pytest.mark.parametrize(
+    ("file", "key", "verbs"),
+    [
+        ("config.json", "dataset", ("train", "evaluate", "generate", "report")),
+        ("spec.json", "dataset", ("evaluate", "generate", "report")),
+        ("environment.json", "fingerprint", ("train", "evaluate", "generate", "report")),
+        ("plan.json", "platform", ("train",)),
+        ("status.json", "st", ("train", "report")),
+        ("evaluations/test-8.json", "split", ("report",)),
+    ],
+)
+def test_a_damaged_record_is_one_sentence(file, key, verbs, content, copied, trained, capsys):
+    (copied / file).write_text(content)
+    for verb in verbs:
+        config = [f"--config={trained.parent / 'small.py'}"] if verb == "train" else []
+        code, _, err = launched(capsys, verb, *config, f"--workdir={copied}")
+        assert code == 2
+        assert_one_sentence(err, f"{file} is damaged: {key}")
+        assert "is missing" in err
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "generate"])
+def test_a_run_without_a_best_step_has_a_latest(verb, copied, capsys):
+    for manifest in (copied / "checkpoints").glob("*/manifest.json"):
+        body = json.loads(manifest.read_bytes()) | {"best": False}
+        body["digest"] = run_directory.digest({n: v for n, v in body.items() if n != "digest"})
+        manifest.write_bytes(run_directory.canonical_json(body))
+    code, _, err = launched(capsys, verb, f"--workdir={copied}")
+    assert code == 2
+    assert_one_sentence(err, "; use --checkpoint=latest")
+    assert launched(capsys, verb, f"--workdir={copied}", "--checkpoint=latest")[0] == 0
+
+
 def test_watch_takes_no_checkpoint(trained, capsys):
     code, _, err = launched(
         capsys, "evaluate", f"--workdir={trained}", "--watch", "--checkpoint=best"

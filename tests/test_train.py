@@ -106,6 +106,11 @@ def test_the_reason_of_a_failure_outlives_a_disk_too_full_to_note_it(tmp_path, m
     train.note_the_end(tmp_path, Failure("the reason"))
 
 
+def test_the_reason_of_a_failure_outlives_a_damaged_status(tmp_path):
+    (tmp_path / "status.json").write_text("{}")
+    train.note_the_end(tmp_path, Failure("the reason"))
+
+
 @pytest.mark.parametrize("stopped_after", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_a_resume_with_other_intervals_meets_every_one_of_them(stopped_after, tmp_path):
     """The steps of one call were five and are two, and the run goes on from an odd step."""
