@@ -21,8 +21,24 @@ from seqgen.interrupt import Interrupted
 DONE, KEYBOARD = 0, 130
 
 
+class PathParser(flags.ArgumentParser):
+    """A path, ~ in it a home directory. Not an empty one: a shell's variable was not set."""
+
+    def parse(self, argument: str) -> Path:
+        if not argument:
+            raise ValueError("a path is missing")
+        try:
+            return Path(argument).expanduser()
+        except RuntimeError as error:  # ~ and a name that no user has
+            raise ValueError(error) from error
+
+
+def define_path(name: str, text: str, values: flags.FlagValues) -> None:
+    flags.DEFINE(PathParser(), name, None, text, flag_values=values)
+
+
 def define_workdir(values: flags.FlagValues) -> None:
-    flags.DEFINE_string("workdir", None, "the run's directory", flag_values=values)
+    define_path("workdir", "the run's directory", values)
 
 
 def define_cache(values: flags.FlagValues) -> None:
@@ -42,7 +58,7 @@ def define_train(values: flags.FlagValues) -> None:
 
 
 def run_train(given: flags.FlagValues) -> int:
-    train.train(given.config, Path(given.workdir), compilation_cache=given.compilation_cache)
+    train.train(given.config, given.workdir, compilation_cache=given.compilation_cache)
     return DONE
 
 
@@ -76,7 +92,7 @@ def run_evaluate(given: flags.FlagValues) -> int:
     if given.watch and given["checkpoint"].present:
         raise UsageError("--watch evaluates every checkpoint: leave out --checkpoint")
     evaluate.main(
-        Path(given.workdir),
+        given.workdir,
         given.checkpoint,
         given.split,
         given.config,
@@ -89,7 +105,7 @@ def run_evaluate(given: flags.FlagValues) -> int:
 
 def define_compare(values: flags.FlagValues) -> None:
     define_checkpoint(values)
-    flags.DEFINE_string("with", None, "the directory of the other run", flag_values=values)
+    define_path("with", "the directory of the other run", values)
     flags.DEFINE_string("split", "test", "train, valid or test", flag_values=values)
     define_search(values)
 
@@ -98,8 +114,8 @@ def run_compare(given: flags.FlagValues) -> int:
     if given["with"].value is None:
         raise UsageError("compare needs --with=…, the directory of the other run")
     compare.main(
-        Path(given.workdir),
-        Path(given["with"].value),
+        given.workdir,
+        given["with"].value,
         given.checkpoint,
         given.split,
         search(given),
@@ -114,7 +130,7 @@ def define_generate(values: flags.FlagValues) -> None:
     text = "what the samples continue, or the line that they answer"
     flags.DEFINE_string("prompt", None, text, flag_values=values)
     text = "a file of such lines, to answer each, or of a picture, to describe it"
-    flags.DEFINE_string("input", None, text, flag_values=values)
+    define_path("input", text, values)
     text = "tokens after the prompt, or of an answer"
     flags.DEFINE_integer("length", Decoding.length, text, flag_values=values)
     text = "divides the logits; 0: greedy, as are answers unless it is given, while texts have 1"
@@ -136,11 +152,11 @@ def run_generate(given: flags.FlagValues) -> int:
     if given.temperature is None:
         del chosen["temperature"]
     generate.main(
-        Path(given.workdir),
+        given.workdir,
         given.checkpoint,
         given.num,
         given.prompt,
-        None if given.input is None else Path(given.input),
+        given.input,
         chosen,
         given.seed,
         compilation_cache=given.compilation_cache,
@@ -150,16 +166,16 @@ def run_generate(given: flags.FlagValues) -> int:
 
 def define_verify(values: flags.FlagValues) -> None:
     define_cache(values)
-    flags.DEFINE_string("file", None, "the file in question", flag_values=values)
+    define_path("file", "the file in question", values)
 
 
 def run_verify(given: flags.FlagValues) -> int:
-    verdict = verify.main(Path(given.file), compilation_cache=given.compilation_cache)
+    verdict = verify.main(given.file, compilation_cache=given.compilation_cache)
     return Failure.exit_code if verdict.finding is verify.Finding.ALTERED else DONE
 
 
 def run_report(given: flags.FlagValues) -> int:
-    print(report.report(Path(given.workdir)))
+    print(report.report(given.workdir))
     return DONE
 
 
@@ -195,9 +211,14 @@ def parse(name: str, argv: list[str]) -> flags.FlagValues:
             argv, workdir = config.from_command_line(argv, values)
             values.set_default("workdir", str(workdir))
         if name == "evaluate":
+            if any(argument.partition("=")[0] == "--config" for argument in argv):
+                raise UsageError(
+                    "evaluate reads the run's own config and takes only "
+                    "--config.dataset.FIELD=VALUE"
+                )
             values(argv, known_only=True)  # the run's config says which overrides there are
             if values.workdir is not None:
-                stored = run.load(Path(values.workdir)).config
+                stored = run.load(values.workdir).config
                 argv = config.define_overrides(stored, argv, values)
         stray = values(argv)[1:]
     except flags.Error as error:
@@ -227,6 +248,8 @@ def dispatch(argv: list[str]) -> int:
 
 def main(argv: list[str]) -> int:
     """Runs one verb; returns the exit code. What a user can mend is one sentence, no traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # not every terminal has every letter
     try:
         return dispatch(argv)
     except UsageError as error:

@@ -13,8 +13,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from seqgen.errors import UsageError, require
+
 
 def start(script: Path, peer: str, **environ: str) -> subprocess.Popen:
+    """A peer's process. Ends this one with a sentence if the peer's package is not installed."""
+    if peer in ("torch", "keras"):  # the peer's own complaint would go unread
+        os.environ.setdefault("KERAS_BACKEND", "jax")  # or keras asks for TensorFlow
+        try:
+            require(peer, "bench")
+        except UsageError as error:
+            sys.exit(f"error: {error}")
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     command = [sys.executable, str(script), peer]
     return subprocess.Popen(command, text=True, env=os.environ | environ, **pipes)

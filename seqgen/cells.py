@@ -54,14 +54,12 @@ def elementwise(step: Callable, num_gates: int, num_states: int, **facts) -> Cel
     yields all of it.
 
     Args:
-      step: (x_gates [..., G], h_gates [..., G], carry of [..., D]) -> next carry.
-      num_gates: gate pre-activations per unit.
-      num_states: arrays in the carry.
+      step, num_gates, num_states: as in Cell.
       **facts: the other attributes of Cell (affine, additive, gates).
 
     Raises:
-      UsageError: the step mixes units or rows (as layer normalisation does): its derivative is not
-        diagonal. Make it a plain `Cell(num_gates, num_states, step)`, which autodiff handles.
+      UsageError: the step mixes units or rows, as layer normalisation does. Make it a plain
+        `Cell(num_gates, num_states, step)`, which autodiff handles.
     """
 
     def linearize(x_gates, h_gates, carry, next_carry):
@@ -135,10 +133,7 @@ def activate(
 
 
 def _tanh_apart(x: jax.Array) -> jax.Array:
-    """tanh in a loop of its own: XLA does not fuse it across the extra column, and vectorises it.
-
-    Fused with gates that are slices of one array, it is computed element by element.
-    """
+    """tanh in a loop of its own, and so vectorised: XLA fuses nothing across the extra column."""
     return jnp.tanh(jnp.concatenate([x, x[..., :1]], axis=-1))[..., :-1]
 
 
@@ -146,10 +141,8 @@ def _tanh_apart(x: jax.Array) -> jax.Array:
 def rnn(activation: str = "tanh") -> Cell:
     """h_t = f(x_t W_x + h_{t-1} W_h + b): Elman 1990, "Finding structure in time".
 
-    With f = relu and W_h = I this is the IRNN of Le, Jaitly and Hinton 2015.
-
-    Args:
-      activation: f, the name of an elementwise function of `jax.nn` or `jax.numpy`.
+    `activation` names f, an elementwise function of `jax.nn` or `jax.numpy`. With f = relu and
+    W_h = I this is the IRNN of Le, Jaitly and Hinton 2015.
     """
     function = _activation(activation)
 

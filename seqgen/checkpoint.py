@@ -195,7 +195,10 @@ class Checkpoints:
         step = saved.best() if which == "best" else int(which)
         if step is None or (which != "best" and step not in saved.numbered()):
             wanted = "best step" if which == "best" else f"step {which}"
-            raise UsageError(f"there is no {wanted} in {saved.directory}; have steps: {saved}")
+            advice = "; use --checkpoint=latest" if which == "best" and saved.steps() else ""
+            raise UsageError(
+                f"there is no {wanted} in {saved.directory}; have steps: {saved}{advice}"
+            )
         return step
 
     def _none_sound(self) -> UsageError:

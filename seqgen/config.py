@@ -5,10 +5,10 @@ experiment; `options` hands each part its own frozen dataclass. Below that nobod
 """
 
 import dataclasses
-import importlib
 import importlib.util
 import json
 import math
+import os
 import pkgutil
 import types
 import typing
@@ -20,7 +20,7 @@ from absl import flags
 from ml_collections import config_dict, config_flags
 
 from seqgen import optimizer
-from seqgen.errors import UsageError, out_of_range, unknown
+from seqgen.errors import UsageError, out_of_range, unknown, unknown_field
 
 PARTS = {"dataset": "seqgen.datasets", "model": "seqgen.models", "objective": "seqgen.objectives"}
 # What may change between a run and its continuation: its length, how often it speaks and to whom.
@@ -158,9 +158,8 @@ def settled(
     config = config.copy_and_resolve_references()
     if config.schedule_steps is None:
         begun = config if stored is None else stored
-        config.schedule_steps = (
-            begun.num_steps if begun.schedule_steps is None else begun.schedule_steps
-        )
+        length = begun.schedule_steps
+        config.schedule_steps = begun.num_steps if length is None else length
     return config
 
 
@@ -172,10 +171,9 @@ def identity(config: config_dict.ConfigDict) -> dict[str, Any]:
 def load(reference: str) -> config_dict.ConfigDict:
     """Runs `get_config(variant)` of an experiment file, referred to as `FILE.py[:variant]`."""
     path, _, variant = reference.partition(":")
-    file = Path(path)
+    file = Path(os.path.expanduser(path))
     if not file.is_file():
-        beside = file.parent.glob("*.py") if file.parent.is_dir() else ()
-        have = [str(f) for f in beside if not f.name.startswith("_")]
+        have = [str(f) for f in file.parent.glob("*.py") if not f.name.startswith("_")]
         raise unknown("experiment", path, have)
     if file.suffix != ".py":
         raise UsageError(f"{path} is no experiment: those are Python files with a get_config")
@@ -253,7 +251,7 @@ def override(config: config_dict.ConfigDict, name: str, text: str) -> None:
     """
     known = fields(config)
     if name not in known:
-        raise unknown("config field", name, known)
+        raise unknown_field(name, known)
     if name in {f"{kind}.name" for kind in PARTS}:
         raise UsageError(
             f"config.{name} can't be overridden: choose the part in an experiment file or one of "
@@ -272,13 +270,15 @@ def from_command_line(argv: list[str], values: flags.FlagValues) -> tuple[list[s
 
     Returns the arguments that remain to be parsed, and where the run goes by default.
     """
-    references = [a.removeprefix("--config=") for a in argv if a.startswith("--config=")]
-    if len(references) != 1:
+    named = flags.FlagValues()
+    named.set_gnu_getopt(True)  # the other flags may come first, and have values apart
+    flags.DEFINE_multi_string("config", [], "the experiment", flag_values=named)
+    rest = named(argv, known_only=True)
+    if len(named.config) != 1:
         raise UsageError("name one experiment: --config=experiments/NAME.py[:variant]")
-    rest = [a for a in argv if not a.startswith("--config=")]
-    file, _, variant = references[0].partition(":")
+    file, _, variant = named.config[0].partition(":")
     default_workdir = Path("runs") / "-".join(filter(None, (Path(file).stem, variant)))
-    return define_overrides(load(references[0]), rest, values), default_workdir
+    return define_overrides(load(named.config[0]), rest, values), default_workdir
 
 
 def define_overrides(

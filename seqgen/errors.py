@@ -27,6 +27,14 @@ def unknown(kind: str, name: str, choices: Iterable[str]) -> UsageError:
     return UsageError(f"unknown {kind} {name!r}{hint} have: {', '.join(choices)}")
 
 
+def unknown_field(name: str, fields: Iterable[str]) -> UsageError:
+    """As `unknown`, for a dotted name: of all fields names those of the nearest one's section."""
+    fields = list(fields)
+    section = (difflib.get_close_matches(name, fields, n=1) or [name])[0].rpartition(".")[0]
+    beside = [field for field in fields if field.rpartition(".")[0] == section]
+    return unknown("config field", name, beside or [f for f in fields if "." not in f])
+
+
 def out_of_range(options: Any, prefix: str, **intervals: str) -> Iterator[str]:
     """A sentence for every named field of the options that is not in its interval.
 

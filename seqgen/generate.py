@@ -253,11 +253,18 @@ def usual(run: Run) -> decoding.Options:
 
 def given(run: Run, prompt: str | None, file: Path | None) -> str | None:
     """The prompt of a run: as it is, the lines of a file, or the name of a file with a picture."""
-    if not of_pictures(run):
-        return prompt if file is None else read_lines(file)
-    if prompt is not None:
-        raise UsageError("this model describes pictures: give it one by --input=FILE, not --prompt")
-    return None if file is None else str(file.resolve())
+    if of_pictures(run):
+        if prompt is not None:
+            raise UsageError("this model describes pictures: give --input=FILE, not --prompt")
+        prompt = None if file is None else str(file.resolve())
+    elif file is not None:
+        prompt = read_lines(file)
+    try:
+        (prompt or "").encode()  # as the samples' record has it
+    except UnicodeEncodeError as error:
+        what = "--prompt" if file is None else "the name of --input"
+        raise UsageError(f"{what} is not UTF-8 text: character {error.start}") from error
+    return prompt
 
 
 def read_lines(file: Path) -> str:

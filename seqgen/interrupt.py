@@ -9,8 +9,9 @@ class Interrupted(Exception):
 
     exit_code = 75  # EX_TEMPFAIL: a scheduler may start it again
 
-    def __init__(self, signal_name: str) -> None:
-        super().__init__(f"stopped by {signal_name}")
+    def __init__(self, signal_name: str, outcome: str = "") -> None:
+        super().__init__(f"stopped by {signal_name}{outcome}")
+        self.signal_name = signal_name
 
 
 class Interrupt:

@@ -13,7 +13,10 @@ PLAIN_LINE_SECONDS = 10.0
 
 
 class Progress:
-    """Context manager. `show` replaces the live line; `say` prints and logs a line that stays."""
+    """Context manager. `show` replaces the live line; `say` prints and logs a line that stays.
+
+    `log` is for a line that is printed elsewhere.
+    """
 
     def __init__(self, log: Path) -> None:
         self._log = log.open("a", encoding="utf-8", buffering=1)
@@ -43,6 +46,9 @@ class Progress:
 
     def say(self, line: str) -> None:
         self._console.print(Text(line))
+        self.log(line)
+
+    def log(self, line: str) -> None:
         with contextlib.suppress(OSError):  # a copy of what is printed: not worth a failure
             self._log.write(f"{time.strftime('%F %T')} {line}\n")
 

@@ -68,13 +68,15 @@ def unroll(
       The last carry and h_BTD.
 
     Raises:
-      UsageError: `parallel` for a cell that is not affine, an unknown `backward`, or a gradient
-        with respect to `hold`.
+      UsageError: `parallel` for a cell that is not affine, an unknown `backward`, a chunk without
+        steps, or a gradient with respect to `hold`.
     """
     if backward not in BACKWARDS:
         raise unknown("backward", backward, BACKWARDS)
     if parallel and cell.affine is None:
         raise UsageError("parallel needs a cell without a recurrent product, such as min_gru")
+    if chunk is not None and chunk < 1:
+        raise UsageError(f"chunk must be at least 1, not {chunk}")
     dtype = jnp.result_type(x_BTE, params["w_x_EG"])
     x_BTE, carry = x_BTE.astype(dtype), tuple(s.astype(dtype) for s in carry)
     if hold is not None:
@@ -89,9 +91,10 @@ def unroll(
 
     steps = chunks.Steps(x_BTE, hold, reset)
     steps = jax.tree.map(lambda a: (a[:, ::-1] if reverse else a).swapaxes(0, 1), steps)
-    if parallel:
+    empty = x_BTE.shape[1] == 0  # the plain walk alone needs no first step
+    if parallel and not empty:
         last, h_TBD = _associative(cell, params, steps, carry, product_dtype)
-    elif backward == "autodiff" or cell.linearize is None or normalize is not None:
+    elif empty or backward == "autodiff" or cell.linearize is None or normalize is not None:
         last, h_TBD = _plain(cell, params, steps, carry, product_dtype, normalize)
     else:
         last, h_TBD = _in_chunks(cell, params, steps, carry, product_dtype, chunk)

@@ -103,7 +103,7 @@ def results_table(
     """A row for the last validation and for each stored evaluation, a column for each metric."""
     rows = [(f"valid, step {r['step']}", r) for r in records if r["split"] == "valid"][-1:]
     for file in sorted((workdir / "evaluations").glob("*.json")):
-        stored = run_directory.read_json(file)
+        stored = run_directory.read_json(file, ("split", "step", "changed", "metrics"))
         how = "".join(f", {name}={value}" for name, value in stored["changed"].items())
         rows.append((f"{stored['split']}, step {stored['step']}{how}", stored["metrics"]))
     found = {name: texts.REPORTS[name] for name in texts.REPORTS if any(name in m for _, m in rows)}
@@ -123,7 +123,7 @@ def config_table(config: config_dict.ConfigDict) -> str:
 
 
 def environment_table(workdir: Path) -> str:
-    stored = run_directory.read_json(workdir / "environment.json")
+    stored = run_directory.read_json(workdir / "environment.json", ("fingerprint",))
     words = [(n, ", ".join(v) if isinstance(v, list) else v) for n, v in stored.items()]
     return table(("what", "value"), words)
 

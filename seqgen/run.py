@@ -13,6 +13,8 @@ from seqgen.checkpoint import Checkpoints
 from seqgen.errors import UsageError
 from seqgen.objectives import Objective
 
+SPEC = ("dataset", "streamed", "inputs", "targets")  # what every dataset says of itself
+
 
 class Run(NamedTuple):
     """The records of a run, and its objective rebuilt from them."""
@@ -36,10 +38,11 @@ def load(workdir: Path) -> Run:
     """Raises UsageError where the directory holds no run."""
     if not (workdir / "config.json").exists():
         raise UsageError(f"{workdir} holds no run: config.json is missing")
-    config = configs.from_json(run_directory.read_json(workdir / "config.json"))
-    spec = run_directory.read_json(workdir / "spec.json")
-    fingerprint = run_directory.read_json(workdir / "environment.json")["fingerprint"]
-    return Run(workdir, config, spec, fingerprint, configs.assemble(config, spec))
+    config = configs.from_json(run_directory.read_json(workdir / "config.json", configs.PARTS))
+    spec = run_directory.read_json(workdir / "spec.json", SPEC)
+    recorded = run_directory.read_json(workdir / "environment.json", ("fingerprint",))
+    objective = configs.assemble(config, spec)
+    return Run(workdir, config, spec, recorded["fingerprint"], objective)
 
 
 def parameters(run: Run, which: str | int) -> Found:

@@ -11,7 +11,7 @@ import math
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,14 +72,21 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
     write_bytes(path, f"{text}\n".encode())
 
 
-def read_json(path: str | os.PathLike) -> Any:
-    """Reads a JSON file. Raises UsageError, with the place, if it is missing or malformed."""
+def read_json(path: str | os.PathLike, keys: Iterable[str] = ()) -> Any:
+    """Reads a JSON file. Raises UsageError, with the place, if it is missing or malformed.
+
+    With `keys` it must be an object that has them all.
+    """
     try:
-        return json.loads(Path(path).read_bytes())
+        found = json.loads(Path(path).read_bytes())
     except FileNotFoundError as error:
         raise UsageError(f"{path} does not exist") from error
     except ValueError as error:  # says the line and column, or the byte
         raise UsageError(f"{path} is not JSON: {error}") from error
+    for key in keys:
+        if not isinstance(found, dict) or key not in found:
+            raise UsageError(f"{path} is damaged: {key} is missing")
+    return found
 
 
 def folder(workdir: str | os.PathLike, name: str) -> Path:
@@ -163,7 +170,8 @@ def set_status(
     if status not in STATUSES:
         raise ValueError(f"status {status!r} is none of {', '.join(STATUSES)}")
     path, now = Path(workdir) / "status.json", time.time()
-    entry = read_json(path) if path.exists() else {"step": 0, "attempt": 0}
+    begun = {"step": 0, "attempt": 0}
+    entry = read_json(path, begun) if path.exists() else begun
     process = {"pid": os.getpid(), "host": socket.gethostname(), "began": BEGAN}
     if status == "RUNNING" and not {"status": status, **process}.items() <= entry.items():
         entry |= {"attempt": entry["attempt"] + 1, "started": now}
@@ -175,7 +183,7 @@ def set_status(
 
 def read_status(workdir: str | os.PathLike) -> dict[str, Any]:
     """The content of `status.json`. Raises UsageError if there is none."""
-    return read_json(Path(workdir) / "status.json")
+    return read_json(Path(workdir) / "status.json", ("status",))
 
 
 def _plain(value: Any) -> Any:

@@ -5,7 +5,6 @@
 
 import contextlib
 import fcntl
-import json
 import os
 import socket
 import threading
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from seqgen.errors import UsageError
-from seqgen.run_directory import canonical_json
+from seqgen.run_directory import canonical_json, read_json
 
 HEARTBEAT_SECONDS = 5.0
 LOOK_SECONDS = 0.05  # longer than `is_held` has the lock
@@ -66,8 +65,8 @@ def is_held(workdir: str | os.PathLike) -> bool:
 
 
 def _holder(path: Path) -> dict[str, Any]:
-    with contextlib.suppress(OSError, ValueError):
-        return json.loads(path.read_bytes())
+    with contextlib.suppress(OSError, UsageError):
+        return read_json(path, ("pid", "host"))
     return {"pid": "unknown", "host": socket.gethostname()}
 
 

@@ -174,7 +174,9 @@ def lay_out(
 def stored_config(workdir: Path) -> config_dict.ConfigDict | None:
     """The config of the run that the directory holds, None if it holds none."""
     file = workdir / "config.json"
-    return configs.from_json(run_directory.read_json(file)) if file.exists() else None
+    if not file.exists():
+        return None
+    return configs.from_json(run_directory.read_json(file, configs.PARTS))
 
 
 def record(
@@ -188,9 +190,9 @@ def record(
     """Writes the run's records; for one that is stored, first sees that it is the same run."""
     now = environment.record(devices=True) | {"fingerprint": dataset.fingerprint}
     if stored is not None:
-        before = run_directory.read_json(workdir / "environment.json")
+        before = run_directory.read_json(workdir / "environment.json", ("fingerprint",))
         refuse_another_run(stored, config, before["fingerprint"], dataset.fingerprint, workdir)
-        before |= run_directory.read_json(workdir / "plan.json")
+        before |= run_directory.read_json(workdir / "plan.json", layout._fields)
         for difference in environment.differences(before, now | layout._asdict()):
             progress.say(f"warning: this resume is not bit-exact: {difference}")
     run_directory.write_json(workdir / "spec.json", dataset.spec)

@@ -10,7 +10,7 @@ from seqgen import backend, generate, report, run_directory, run_lock
 from seqgen import config as configs
 from seqgen import run as runs
 from seqgen.checkpoint import Checkpoints
-from seqgen.errors import require
+from seqgen.errors import UsageError, require
 from seqgen.evaluate import checkpoint_evaluator, line
 from seqgen.event_files import EventFiles
 from seqgen.interrupt import Interrupt, Interrupted
@@ -51,7 +51,8 @@ def train(config: config_dict.ConfigDict, workdir: Path, *, compilation_cache: b
 def note_the_end(workdir: Path, error: BaseException) -> None:
     """Why the run stopped, in its status."""
     status = "PREEMPTED" if isinstance(error, Interrupted) else "FAILED"
-    with contextlib.suppress(OSError):  # a disk too full for it is not the reason to be told
+    # neither a disk too full for it nor a damaged status is the reason to be told
+    with contextlib.suppress(OSError, UsageError):
         exit_code = getattr(error, "exit_code", 1)
         run_directory.set_status(workdir, status, exit_code=exit_code, message=str(error))
 
@@ -97,8 +98,10 @@ def loop(
             meter.flush()
             checkpoints.save(step, state, meta={"evaluation_due": due}, blocking=True)
             run_directory.set_status(session.workdir, "RUNNING", step=step)
-            progress.say(f"{stop} at step {step}, all saved: run it again to go on")
-            raise
+            outcome = f" at step {step}, all saved: run it again to go on"
+            told = Interrupted(stop.signal_name, outcome)
+            progress.log(str(told))  # whoever ends the process shows it
+            raise told from stop
 
 
 def begin_or_resume(

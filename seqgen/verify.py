@@ -49,6 +49,8 @@ class Verdict(NamedTuple):
 
 def verify(file: Path) -> Verdict:
     """Checks the file's hash against its record, makes the sample again, and compares the bytes."""
+    if file.is_dir():
+        raise UsageError(f"{file} is a directory; name one file in it")
     if not file.is_file():
         raise UsageError(f"{file} does not exist")
     beside = generate.record_of(file)

@@ -73,6 +73,18 @@ def test_command_line_overrides_are_typed(experiment):
     assert (c.optimizer.learning_rate, c.optimizer.clip_norm) == (1.0, 0.5)
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_the_experiment_may_be_an_argument_of_its_own(experiment, place):
+    others = ["--config.model.cell=gru", "--config.num_steps=3"]
+    c = parsed(*others[:place], "--config", f"{experiment}:large", *others[place:])
+    assert (c.model.hidden_size, c.model.cell, c.num_steps) == (16, "gru", 3)
+
+
+def test_the_experiment_may_be_at_home(experiment, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert parsed("--config=~/mine.py:large").model.hidden_size == 16
+
+
 def test_none_switches_an_option_off_and_only_an_option(experiment):
     c = parsed(f"--config={experiment}", "--config.optimizer.clip_norm=None")
     assert c.optimizer.clip_norm is None
@@ -91,6 +103,27 @@ def test_none_switches_an_option_off_and_only_an_option(experiment):
 def test_a_wrong_field_is_one_sentence(experiment, override, sentence):
     with pytest.raises(UsageError, match=sentence):
         parsed(f"--config={experiment}", override)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest", "have", "not_have"),
+    [
+        ("model.hiden_size", "'model.hidden_size'", "model.cell", "optimizer.rule"),
+        ("optimiser.rule", "'optimizer.rule'", "optimizer.beta1", "model.cell"),
+        ("num_stps", "'num_steps'", "log_every", "dataset.length"),
+        ("qqqqqqqq", None, "log_every", "dataset.length"),
+        ("dataset.qqqqqqqqqq", None, "dataset.length", "log_every"),
+    ],
+)
+def test_a_wrong_field_is_answered_with_those_of_its_section(
+    experiment, name, nearest, have, not_have
+):
+    with pytest.raises(UsageError) as caught:
+        parsed(f"--config={experiment}", f"--config.{name}=3")
+    hint, _, choices = str(caught.value).partition(" have: ")
+    meant = f" did you mean {nearest}?" if nearest else ""
+    assert hint == f"unknown config field {name!r};{meant}"
+    assert have in choices.split(", ") and not_have not in choices.split(", ")
 
 
 def test_a_wrong_value_names_the_flag(experiment):

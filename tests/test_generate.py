@@ -83,6 +83,12 @@ def test_bad_requests_are_one_sentence(run, best, options, prompt, sentence):
         generate.sample(run, best, range(1), prompt, options, 0)
 
 
+def test_a_prompt_that_no_record_can_hold_is_refused(run):
+    with pytest.raises(UsageError, match="--prompt is not UTF-8 text: character 1"):
+        generate.given(run, "a\udcff", None)
+    assert generate.given(run, "ä", None) == "ä"
+
+
 def test_a_marked_file_verifies_by_being_made_again(run, best):
     files = generate.generate(run, best, 2, "the ", OPTIONS, 5)
     record = json.loads(generate.record_of(files[1]).read_text())

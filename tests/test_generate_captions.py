@@ -77,6 +77,8 @@ def test_a_caption_is_marked_with_its_picture_and_made_again(opened, picture):
 def test_what_is_no_picture_is_refused(opened, tmp_path):
     with pytest.raises(UsageError, match="--input=FILE, not --prompt"):
         generate.given(opened[0], "a red circle", None)
+    with pytest.raises(UsageError, match="the name of --input is not UTF-8 text"):
+        generate.given(opened[0], None, tmp_path / "\udcff.png")
     broken = tmp_path / "broken.png"
     for content in (None, b"nothing", b"\x89PNG\r\n\x1a\nand more"):
         if content is not None:

@@ -1,6 +1,8 @@
 """The verbs as a user types them: what they do, and that a mistake is answered in one sentence."""
 
 import contextlib
+import io
+import json
 import math
 import re
 import shutil
@@ -71,6 +73,20 @@ def assert_one_sentence(err, sentence):
         (["generate", "--workdir=nowhere", f"--seed={2**32}"], "seed"),
         (["report", "--workdir=nowhere"], "nowhere holds no run"),
         (["verify", "--file=nowhere.txt"], "nowhere.txt does not exist"),
+        (["verify", "--file=."], ". is a directory"),
+        (["verify", "--file="], "flag --file=: a path is missing"),
+        (["compare", "--workdir=x", "--with="], "flag --with=: a path is missing"),
+        (["generate", "--workdir=x", "--input="], "flag --input=: a path is missing"),
+        (["report", "--workdir="], "flag --workdir=: a path is missing"),
+        (["report", "--workdir=~nobody-has-this-name/x"], "flag --workdir=~nobody-has-this-name"),
+        (
+            ["evaluate", "--workdir=x", "--config=experiments/adding.py"],
+            "reads the run's own config and takes only --config.dataset.FIELD=VALUE",
+        ),
+        (
+            ["evaluate", "--config", "experiments/adding.py", "--workdir=x"],
+            "reads the run's own config and takes only --config.dataset.FIELD=VALUE",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence(arguments, sentence, capsys, tmp_path):
@@ -80,6 +96,27 @@ def test_bad_input_is_one_sentence(arguments, sentence, capsys, tmp_path):
     assert code == 2
     assert "Traceback" not in out
     assert_one_sentence(err, sentence)
+
+
+def test_an_empty_workdir_is_not_the_current_directory(capsys, tmp_path, monkeypatch):
+    config = runs.experiment("procedural", tmp_path)
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    code, _, err = launched(capsys, "train", config, "--workdir=")
+    assert code == 2
+    assert_one_sentence(err, "flag --workdir=: a path is missing")
+    assert not list((tmp_path / "empty").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("verb", "name"),
+    [("train", "workdir"), ("generate", "input"), ("compare", "with"), ("verify", "file")],
+)
+def test_a_path_may_begin_at_home(verb, name, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    needed = ["--config=experiments/adding.py"] if verb == "train" else ["--workdir=~/run"]
+    arguments = [*(needed if verb != "verify" else []), f"--{name}=~/x"]
+    assert launch.parse(verb, ["launch.py", *arguments])[name].value == tmp_path / "x"
 
 
 def test_help_lists_the_verbs_and_their_flags(capsys):
@@ -96,6 +133,18 @@ def test_list_names_experiments_and_parts(capsys):
     assert code == 0
     for name in ("char_lm", "many_to_one", "likelihood", "min_gru", "adding"):
         assert name in out
+
+
+def test_a_terminal_without_some_letters_gets_their_escapes(monkeypatch):
+    streams = {name: io.TextIOWrapper(io.BytesIO(), "ascii") for name in ("stdout", "stderr")}
+    for name, stream in streams.items():
+        monkeypatch.setattr(sys, name, stream)
+    monkeypatch.setattr(launch.listing, "listing", lambda _: "naïve")
+    assert launch.main(["launch.py", "list"]) == 0
+    assert launch.main(["launch.py", "naïve"]) == 2
+    for stream in streams.values():
+        stream.flush()
+        assert b"na\\xefve" in stream.buffer.getvalue()
 
 
 def test_flags_of_another_verb_are_refused(capsys):
@@ -185,6 +234,40 @@ def test_evaluate_scores_a_checkpoint_and_names_what_was_changed(copied, capsys)
     changed = {"dataset.eval_carry": False}
     assert sum(evaluation["changed"] == {} for evaluation in stored) == 1
     assert sum(evaluation["changed"] == changed for evaluation in stored) == len(stored) - 1
+
+
+@pytest.mark.parametrize("content", ["{}", "5"])
+@pytest.mark.parametrize(
+    ("file", "key", "verbs"),
+    [
+        ("config.json", "dataset", ("train", "evaluate", "generate", "report")),
+        ("spec.json", "dataset", ("evaluate", "generate", "report")),
+        ("environment.json", "fingerprint", ("train", "evaluate", "generate", "report")),
+        ("plan.json", "platform", ("train",)),
+        ("status.json", "st", ("train", "report")),
+        ("evaluations/test-8.json", "split", ("report",)),
+    ],
+)
+def test_a_damaged_record_is_one_sentence(file, key, verbs, content, copied, trained, capsys):
+    (copied / file).write_text(content)
+    for verb in verbs:
+        config = [f"--config={trained.parent / 'small.py'}"] if verb == "train" else []
+        code, _, err = launched(capsys, verb, *config, f"--workdir={copied}")
+        assert code == 2
+        assert_one_sentence(err, f"{file} is damaged: {key}")
+        assert "is missing" in err
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "generate"])
+def test_a_run_without_a_best_step_has_a_latest(verb, copied, capsys):
+    for manifest in (copied / "checkpoints").glob("*/manifest.json"):
+        body = json.loads(manifest.read_bytes()) | {"best": False}
+        body["digest"] = run_directory.digest({n: v for n, v in body.items() if n != "digest"})
+        manifest.write_bytes(run_directory.canonical_json(body))
+    code, _, err = launched(capsys, verb, f"--workdir={copied}")
+    assert code == 2
+    assert_one_sentence(err, "; use --checkpoint=latest")
+    assert launched(capsys, verb, f"--workdir={copied}", "--checkpoint=latest")[0] == 0
 
 
 def test_watch_takes_no_checkpoint(trained, capsys):

@@ -134,6 +134,16 @@ def test_a_bag_does_not_see_the_order_and_a_recurrent_stack_does(pooling):
         assert np.allclose(outputs, shuffled, atol=1e-6) == (not recurrent)
 
 
+@pytest.mark.parametrize("output_bias", [True, False])
+@pytest.mark.parametrize("module", [many_to_many, many_to_one])
+def test_without_its_bias_the_output_is_linear_in_the_state(module, output_bias):
+    model, variables = built(module, "real", output_bias=output_bias)
+    assert ("bias" in variables["params"]["output"]) == output_bias
+    ones = jax.tree.map(jnp.ones_like, variables)  # a bias begins at zero
+    _, of_zeros = model.apply(ones, inputs_of("real"), None, jnp.zeros(B, int))
+    np.testing.assert_array_equal(of_zeros, np.full_like(of_zeros, output_bias))
+
+
 def test_a_bag_has_no_last_state():
     (problem,) = many_to_one.Options(recurrent=False).problems()
     assert "pooling=last needs a last state" in problem

@@ -288,6 +288,28 @@ def test_impossible_requests_are_refused():
         recurrence.unroll(cell, *problem(cell), backward="chunk")
 
 
+@pytest.mark.parametrize("chunk", [0, -1])
+def test_a_chunk_has_steps(chunk):
+    with pytest.raises(UsageError, match=f"chunk must be at least 1, not {chunk}"):
+        recurrence.unroll(CELLS["lstm"], *problem(CELLS["lstm"]), chunk=chunk)
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [(name, {"backward": way}) for name in CELLS for way in recurrence.BACKWARDS]
+    + [("min_gru", {"parallel": True}), ("lstm", {"length_B": jnp.zeros(B, int)})],
+)
+def test_no_steps_leave_the_carry_as_it_was(name, how):
+    """As in the plain loop, which is not entered: also its gradient is the carry's alone."""
+    params, x_BTE, carry = problem(CELLS[name], steps=0)
+    run = functools.partial(recurrence.unroll, CELLS[name], **how)
+    wanted = (carry, jnp.zeros((B, 0, D)))
+    assert_close(jax.jit(run)(params, x_BTE, carry), wanted)
+    gradients = jax.jit(plain.value_and_grads(run))(params, x_BTE, carry)
+    untouched = plain.value_and_grads(lambda params, x, carry: (carry, jnp.zeros((B, 0, D))))
+    assert_close(gradients, untouched(params, x_BTE, carry))
+
+
 def test_training_memory_grows_with_the_carries_not_the_gates():
     """At 1000 steps the chunked pass keeps less than half of what autodiff does."""
     cell = CELLS["lstm"]

@@ -47,6 +47,17 @@ def test_malformed_json_is_named_with_its_place(tmp_path, content, place):
         run_directory.read_json(tmp_path / "spec.json")
 
 
+@pytest.mark.parametrize("content", ["{}", "5", "null", '["step"]'])
+def test_an_object_that_lacks_a_key_is_damaged(tmp_path, content):
+    (tmp_path / "status.json").write_text(content)
+    with pytest.raises(UsageError, match="status.json is damaged: step is missing"):
+        run_directory.read_json(tmp_path / "status.json", ("step", "attempt"))
+    with pytest.raises(UsageError, match="status.json is damaged: step is missing"):
+        run_directory.set_status(tmp_path, "RUNNING")
+    with pytest.raises(UsageError, match="status.json is damaged: status is missing"):
+        run_directory.read_status(tmp_path)
+
+
 def test_digest_is_of_the_value_not_of_its_spelling(tmp_path):
     value = {"b": (1, 2.5), "a": "é"}
     assert run_directory.digest(value) == run_directory.digest({"a": "é", "b": [1, 2.5]})

@@ -82,6 +82,16 @@ def test_a_holder_on_another_machine_counts_while_its_heart_beats(tmp_path, monk
                 assert time.monotonic() < deadline, "no second beat"
 
 
+@pytest.mark.parametrize("content", ["", "{}", "5", '{"host": "far"}', "half of"])
+def test_a_record_that_names_no_holder_keeps_nobody_out(tmp_path, content):
+    (tmp_path / ".lock").write_text(content)
+    assert not run_lock.is_held(tmp_path)
+    with run_lock.hold(tmp_path):
+        (tmp_path / ".lock").write_text(content)
+        assert_refused(tmp_path, f"process unknown on host {os.uname().nodename}")
+        assert run_lock.is_held(tmp_path)
+
+
 def test_a_workdir_that_cannot_be_made_is_a_usage_error(tmp_path):
     (tmp_path / "file").touch()
     assert_refused(tmp_path / "file" / "run", "cannot write in .*file")

@@ -106,6 +106,11 @@ def test_the_reason_of_a_failure_outlives_a_disk_too_full_to_note_it(tmp_path, m
     train.note_the_end(tmp_path, Failure("the reason"))
 
 
+def test_the_reason_of_a_failure_outlives_a_damaged_status(tmp_path):
+    (tmp_path / "status.json").write_text("{}")
+    train.note_the_end(tmp_path, Failure("the reason"))
+
+
 @pytest.mark.parametrize("stopped_after", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_a_resume_with_other_intervals_meets_every_one_of_them(stopped_after, tmp_path):
     """The steps of one call were five and are two, and the run goes on from an odd step."""
@@ -225,6 +230,12 @@ def test_a_signal_saves_and_exits_with_75(number, tmp_path):
     assert (status["status"], status["exit_code"]) == ("PREEMPTED", 75)
     assert status["step"] == runs.saved_steps(tmp_path / "run")[-1]
     assert "Traceback" not in output
+    sentence = (
+        f"stopped by {number.name} at step {status['step']}, all saved: run it again to go on"
+    )
+    assert output.count("stopped by") == output.count(sentence) == 1
+    assert status["message"] == sentence
+    assert sentence in (tmp_path / "run" / "log.txt").read_text()
 
 
 def test_a_second_process_on_the_directory_is_refused(tmp_path):

@@ -16,6 +16,7 @@ from seqgen.models import fitting
 class Options(RecurrentOptions):
     embedding_size: int | None = None  # of token inputs; None feeds them one-hot
     tie_embedding: bool = False  # the output weights are the embedding (Press and Wolf 2017)
+    output_bias: bool = True  # False: y_t = W_hy h_t, as the plain RNN is written
     input_dropout: float | None = None  # share of input features zeroed, one mask for all steps
     output_dropout: float | None = None  # share of units zeroed before the output layer
 
@@ -70,7 +71,7 @@ class ManyToMany(nn.Module):
             self.tokens = Tokens(self.input_size, o.embedding_size)
         self.recurrent = Recurrent(o)
         if not o.tie_embedding:
-            self.output = nn.Dense(self.output_size, param_dtype=float)
+            self.output = nn.Dense(self.output_size, use_bias=o.output_bias, param_dtype=float)
 
     def __call__(
         self,

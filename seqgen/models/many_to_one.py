@@ -19,6 +19,7 @@ class Options(RecurrentOptions):
     embedding_size: int | None = None  # of token inputs; None feeds them one-hot
     recurrent: bool = True  # False: pool the inputs themselves, without their order
     pooling: str = "last"  # what the output reads: the last state, or mean, max, attention of all
+    output_bias: bool = True  # False: y = W_hy h, as the plain RNN is written
     input_dropout: float | None = None  # share of input features zeroed, one mask for all steps
     step_dropout: float | None = None  # share of steps whose whole input is zeroed: word dropout
     output_dropout: float | None = None  # share of units zeroed before the output layer
@@ -89,7 +90,10 @@ class ManyToOne(nn.Module):
             h_BD = pooling.Pooling(o.pooling, name="pooling")(h_BTD, length_B)
         if train and o.output_dropout is not None:
             h_BD = dropout(h_BD, o.output_dropout, self.make_rng("dropout"))
-        return carry, nn.Dense(self.output_size, param_dtype=float, name="output")(h_BD)
+        output = nn.Dense(
+            self.output_size, use_bias=o.output_bias, param_dtype=float, name="output"
+        )
+        return carry, output(h_BD)
 
     def initial_carry(self, batch_size: int) -> Any:
         if not self.options.recurrent:
