@@ -21,6 +21,8 @@ from seqgen.metrics import Measured, answers, classification, target_unit
 from seqgen.metrics import likelihood as metrics
 from seqgen.objectives import Batch, Clock, Memory, Objective, Params, Player
 
+ZONEOUT = 1  # folded into a step's key: dropout has the key itself
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -80,7 +82,7 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
             batch.get("length_B"),
             **given(batch),
             **how,
-            rngs={"dropout": key},
+            rngs={"dropout": key, "zoneout": jax.random.fold_in(key, ZONEOUT)},
         )
         rows = jax.lax.stop_gradient(carry) if spec["streamed"] else None
         return output, {"rows": rows}
