@@ -56,6 +56,12 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
             f"{spec['dataset']} has a target per {spec['targets']['per']}"
         )
 
+    if options.label_smoothing is not None and spec["targets"]["kind"] != "category":
+        raise UsageError(
+            "objective.label_smoothing is for targets of one class among several; dataset "
+            f"{spec['dataset']} has {spec['targets']['kind']} targets"
+        )
+
     def given(batch: Batch) -> dict[str, jax.Array]:
         return {"targets": batch["targets"]} if answering else {}
 
