@@ -133,7 +133,7 @@ def define_generate(values: flags.FlagValues) -> None:
     define_path("input", text, values)
     text = "tokens after the prompt, or of an answer"
     flags.DEFINE_integer("length", Decoding.length, text, flag_values=values)
-    text = "divides the logits; 0: greedy, as are answers unless it is given, while texts have 1"
+    text = "divides the logits: 1, but 0, greedy, for answers without this, --top_k and --top_p"
     flags.DEFINE_float("temperature", None, text, flag_values=values)
     text = "sample among the k likeliest"
     flags.DEFINE_integer("top_k", Decoding.top_k, text, flag_values=values)

@@ -16,6 +16,9 @@ from seqgen.attention import SCORES, Attention
 from seqgen.errors import not_among, out_of_range
 from seqgen.layers import Recurrent, RecurrentOptions, Tokens, dropout
 
+# of a walk step by step: one dropout mask for all steps, but each step holds units of its own
+RNGS = {"params": False, "dropout": False, "zoneout": True}
+
 
 @dataclasses.dataclass(frozen=True)
 class DecoderOptions(RecurrentOptions):
@@ -127,7 +130,7 @@ class Decoder(nn.Module):
             walk = nn.scan(
                 lambda module, carry, x_BE: module._advance(context, carry, x_BE, train),
                 variable_broadcast="params",
-                split_rngs={"params": False, "dropout": False},  # one dropout mask for all steps
+                split_rngs=RNGS,
                 in_axes=1,
                 out_axes=1,
             )
@@ -154,7 +157,7 @@ class Decoder(nn.Module):
         walk = nn.scan(
             one_step,
             variable_broadcast="params",
-            split_rngs={"params": False, "dropout": False},  # one dropout mask for all steps
+            split_rngs=RNGS,
             in_axes=((1, 1, 0),),
             out_axes=1,
         )

@@ -85,6 +85,13 @@ def compare(
     return bootstrap.paired(*measured, first.objective.finalize)
 
 
+def file_name(split: str, second: Path, how: decoding.Options) -> str:
+    """What a comparison is stored as: runs may share a name, but not their path."""
+    path, unusual = second.resolve(), unlike_greedy(how)
+    mark = f"-{run_directory.digest(unusual)[:6]}" if unusual else ""
+    return f"{split}-{path.name}-{run_directory.digest(str(path))[:6]}{mark}.json"
+
+
 def main(
     first: Path,
     second: Path,
@@ -102,9 +109,8 @@ def main(
     folder = run_directory.folder(first, "comparisons")
     stored = {"with": str(second), "split": split, "checkpoint": which, "level": bootstrap.LEVEL}
     stored |= {"differences": {name: d._asdict() for name, d in differences.items()}}
-    stored["decoding"] = unusual = unlike_greedy(how)
-    mark = f"-{run_directory.digest(unusual)[:6]}" if unusual else ""
-    run_directory.write_json(folder / f"{split}-{second.name}{mark}.json", stored)
+    stored["decoding"] = unlike_greedy(how)
+    run_directory.write_json(folder / file_name(split, second, how), stored)
     print(f"{split}: {first} minus {second}, and the interval of {bootstrap.LEVEL:.0%}")
     for name, meaning in one.objective.reports.items():
         if name in differences:

@@ -43,6 +43,13 @@ class Options:
         )
         if self.n_best is not None and (self.beam is None or self.n_best > self.beam):
             yield f"n_best={self.n_best} answers take a beam of so many, not {self.beam}"
+        drawn = self.top_k is not None or self.top_p is not None or self.temperature not in (0, 1)
+        if self.beam is not None and drawn:
+            yield "a beam draws nothing: leave out temperature, top_k and top_p"
+        if self.beam is None and self.length_power != 0:
+            yield f"length_power={self.length_power} is for the scores of a beam, and there is none"
+        if None not in (self.min_length, self.length) and self.min_length > self.length:
+            yield f"min_length={self.min_length} is more than the length of {self.length}"
 
 
 def truncate(logits_BV: jax.Array, top_k: int | None, top_p: float | None) -> jax.Array:

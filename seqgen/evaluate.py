@@ -94,7 +94,8 @@ def unlike_greedy(how: decoding.Options) -> dict[str, Any]:
 
 def refuse_search(run: Run, how: decoding.Options) -> None:
     """Raises UsageError for options that are wrong, or of no use since the run has no answers."""
-    if problems := list(how.problems()):
+    longest = run.spec["targets"].get("length")  # of answers alone
+    if problems := list(dataclasses.replace(how, length=longest).problems()):
         raise UsageError("; ".join(problems))
     if (unusual := unlike_greedy(how)) and run.spec["targets"]["per"] != "answer":
         raise UsageError(f"{', '.join(unusual)} is for answers: {run.workdir} writes none")

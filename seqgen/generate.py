@@ -13,7 +13,7 @@ import numpy as np
 from seqgen import alignment, backend, decoding, environment, marks, plan, run_directory
 from seqgen import config as configs
 from seqgen import run as runs
-from seqgen.datasets import images
+from seqgen.datasets import files, images
 from seqgen.errors import UsageError
 from seqgen.marks import digests, record_of  # noqa: F401  (of the samples)
 from seqgen.run import Found, Run, parameters
@@ -81,8 +81,8 @@ def make(
     run: Run, found: Found, indices: range, prompt: str | None, options: decoding.Options, seed: int
 ) -> list[Made]:
     """The samples of the given indices. Raises UsageError where the model can't generate."""
-    problems = list(options.problems())
-    if problems:
+    longest = run.spec["targets"].get("length") if options.length is None else options.length
+    if problems := list(dataclasses.replace(options, length=longest).problems()):
         raise UsageError("; ".join(problems))
     if run.objective.generate is None:
         raise UsageError(
@@ -147,10 +147,12 @@ def answers(
             f"{n} ||| {written[k][n]} ||| {nats_KN[k, n]:.4f}\n"
             for n in range(len(encoded))
             for k in ranks
+            if not np.isneginf(nats_KN[k, n])  # there are not so many
         ]
         return [Made("".join(listed), {"log_likelihoods": plain(nats_KN.T)}, first[0])]
     facts = [{}] * len(indices)
     if nats_KN is not None:
+        refuse_missing(indices, nats_KN)
         facts = [{"log_likelihoods": nats_N} for nats_N in plain(nats_KN)]
     joined = ["".join(f"{line}\n" for line in one) for one in written]
     return [Made(*one) for one in zip(joined, facts, first, strict=True)]
@@ -162,6 +164,12 @@ def refuse_impossible(indices: range, options: decoding.Options) -> None:
         raise UsageError("--n_best lists all answers in one file: leave out --num")
     if options.beam is not None and indices[-1] >= options.beam:
         raise UsageError(f"a beam of {options.beam} finds so many answers, not {indices[-1] + 1}")
+
+
+def refuse_missing(indices: range, nats_KN: np.ndarray) -> None:
+    """Raises UsageError where a search has found fewer answers than are asked for."""
+    if np.isneginf(nats_KN).any():
+        raise UsageError(f"there are fewer than {indices[-1] + 1} answers of the length asked for")
 
 
 def answered(
@@ -213,10 +221,14 @@ def asked(run: Run, prompt: str | None) -> list[np.ndarray]:
         if prompt is not None:
             return [data.encode(spec, prompt)]
         return list(images.scaled(images.unpacked(spec["start"], spec["inputs"]["shape"])))
-    lines = (spec["start"] if prompt is None else prompt).splitlines()
-    encoded = [np.asarray(data.encode(spec, line), np.int32) for line in lines]
-    if not encoded or not min(map(len, encoded)):
-        raise UsageError("there is nothing to answer: the input is empty, or one of its lines is")
+    encoded = []
+    for number, line in enumerate(files.split(spec["start"] if prompt is None else prompt), 1):
+        if not line.strip():
+            raise UsageError(f"line {number} of the input is empty: there is nothing to answer")
+        try:
+            encoded.append(np.asarray(data.encode(spec, line), np.int32))
+        except UsageError as error:
+            raise UsageError(f"line {number} of the input: {error}") from error
     return encoded
 
 
@@ -245,10 +257,14 @@ def blocks(items: list[int]) -> Iterator[list[int]]:
     return (items[first : first + BLOCK] for first in range(0, len(items), BLOCK))
 
 
-def usual(run: Run) -> decoding.Options:
-    """How samples are made where nothing is asked for: texts drawn, answers greedy."""
-    answering = run.spec["targets"]["per"] == "answer"
-    return decoding.Options(temperature=0.0 if answering else 1.0)
+def usual(run: Run, **chosen: Any) -> decoding.Options:
+    """How samples are made where nothing else is chosen: texts drawn, answers greedy.
+
+    Who chooses among which tokens to draw has chosen to draw.
+    """
+    drawn = chosen.get("top_k") is not None or chosen.get("top_p") is not None
+    greedy = run.spec["targets"]["per"] == "answer" and not drawn
+    return decoding.Options(**({"temperature": 0.0 if greedy else 1.0} | chosen))
 
 
 def given(run: Run, prompt: str | None, file: Path | None) -> str | None:
@@ -258,23 +274,13 @@ def given(run: Run, prompt: str | None, file: Path | None) -> str | None:
             raise UsageError("this model describes pictures: give --input=FILE, not --prompt")
         prompt = None if file is None else str(file.resolve())
     elif file is not None:
-        prompt = read_lines(file)
+        prompt = files.text(file)
     try:
         (prompt or "").encode()  # as the samples' record has it
     except UnicodeEncodeError as error:
         what = "--prompt" if file is None else "the name of --input"
         raise UsageError(f"{what} is not UTF-8 text: character {error.start}") from error
     return prompt
-
-
-def read_lines(file: Path) -> str:
-    """The text of a file. Raises UsageError where it is none."""
-    try:
-        return file.read_text("utf-8")
-    except OSError as error:
-        raise UsageError(f"--input={file} can't be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"--input={file} is not UTF-8 text: byte {error.start}") from error
 
 
 def main(
@@ -294,6 +300,6 @@ def main(
     """
     run = runs.load(workdir)
     backend.start(BLOCK, compilation_cache=compilation_cache)
-    prompt, options = given(run, prompt, file), dataclasses.replace(usual(run), **chosen)
+    prompt, options = given(run, prompt, file), usual(run, **chosen)
     for written in generate(run, parameters(run, which), num, prompt, options, seed):
         print(f"--- {written} (generated)\n{written.read_text('utf-8')}")

@@ -79,7 +79,8 @@ class RecurrentOptions:
 class Recurrent(nn.Module):
     """Layers of one cell, each reading the outputs of the one below.
 
-    Random numbers come from the rng "dropout", when training with `dropout` or `zoneout`.
+    Random numbers come from the rngs "dropout" and "zoneout", when training with those options: a
+    walk of many calls has one dropout mask for all of them, and a zoneout mask for each.
     """
 
     options: RecurrentOptions
@@ -185,7 +186,7 @@ class _Direction(nn.Module):
         if rate is None:
             return None
         if train:
-            return jax.random.bernoulli(self.make_rng("dropout"), rate, shape)
+            return jax.random.bernoulli(self.make_rng("zoneout"), rate, shape)
         return jnp.full((*shape[:2], 1), rate)
 
     def _normalize(self, cell, width):

@@ -32,6 +32,17 @@ def weighted(h_BTD: jax.Array, real_BT: jax.Array, score_BT: jax.Array) -> jax.A
     return jnp.sum(weight_BT[..., None] * jnp.where(real_BT[..., None], h_BTD, 0), axis=1)
 
 
+def last(h_BTD: jax.Array, length_B: jax.Array | None, bidirectional: bool) -> jax.Array:
+    """Where each walk ended: the last real step, and of the second half of the units the first."""
+    end_B = (jnp.full(len(h_BTD), h_BTD.shape[1]) if length_B is None else length_B) - 1
+    end_B11 = jnp.maximum(end_B, 0)[:, None, None]  # outputs of a row without steps are zeros
+    last_BD = jnp.take_along_axis(h_BTD, end_B11, axis=1)[:, 0]
+    if not bidirectional:
+        return last_BD
+    units = h_BTD.shape[-1] // 2
+    return jnp.concatenate([last_BD[:, :units], h_BTD[:, 0, units:]], axis=-1)
+
+
 class Pooling(nn.Module):
     """[B, T, D] to [B, D]: "mean", "max" or "attention".
 

@@ -153,6 +153,34 @@ def test_a_picture_file_of_any_size_fits_the_shape(tmp_path):
     assert images.read(tmp_path / "wide.png", (4, 4, 1)).shape == (4, 4, 1)
 
 
+def test_a_picture_is_turned_as_its_file_says(tmp_path):
+    image = np.zeros((20, 40, 3), np.uint8)
+    image[:, :20] = (250, 0, 0)
+    turned = Image.Exif()
+    turned[0x0112] = 6  # the camera was held upright: the first column is the top
+    Image.fromarray(image).save(tmp_path / "turned.jpg", quality=95, exif=turned)
+    read = images.read(tmp_path / "turned.jpg", (40, 20, 3))
+    assert read[:18, :, 0].min() > 200 and read[22:, :, 0].max() < 50
+    broken = b"Exif\0\0MM\0*"
+    Image.fromarray(image).save(tmp_path / "broken.jpg", quality=95, exif=broken)
+    assert images.read(tmp_path / "broken.jpg", (20, 40, 3))[:, :18, 0].min() > 200
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_one_sees_through_is_white(mode, tmp_path):
+    image = Image.new(mode, (8, 8), {"RGBA": (0, 0, 0, 0), "LA": (0, 0), "P": 0}[mode])
+    image.save(tmp_path / "clear.png", **({"transparency": 0} if mode == "P" else {}))
+    for channels in (1, 3):
+        assert images.read(tmp_path / "clear.png", (8, 8, channels)).min() == 255
+
+
+@pytest.mark.parametrize("name", ["deep.png", "deep.tif"])
+def test_a_grey_picture_of_16_bits_keeps_its_shades(name, tmp_path):
+    shades = np.linspace(0, 2**16 - 1, 256).astype(np.uint16).reshape(16, 16)
+    Image.fromarray(shades).save(tmp_path / name)
+    assert images.read(tmp_path / name, (16, 16, 1)).ravel().tolist() == list(range(256))
+
+
 def test_pictures_in_a_spec_come_back():
     pictures = np.random.RandomState(0).randint(0, 256, (2, 3, 4, 3)).astype(np.uint8)
     packed = json.loads(json.dumps(images.packed(pictures)))
@@ -178,6 +206,8 @@ def test_bad_files_are_named_with_their_line(tmp_path):
     refused("token.txt line 2 is not PICTURE#NUMBER, a tab and a caption: '0000.png#1 A Red")
     changed("Flickr8k.token.txt", "A Red picture , !", " . ")
     refused("token.txt line 1 has a caption without words")
+    changed("Flickr8k.token.txt", "0001.png#4", "0001.png#3")
+    refused("token.txt line 10 has a caption 0001.png#3, as has .*token.txt line 9")
     changed("Flickr8k.token.txt", "0001.png#4", "0002.png#5")
     refused("has 4 captions of 0001.png, but 5 of others")
     changed("Flickr_8k.testImages.txt", "0013.png", "0012.png")

@@ -208,6 +208,7 @@ def test_a_missing_file_is_named_with_its_source(tmp_path):
         ({"testdata": np.eye(88)}, "has no cells named testdata"),
         ({"traindata": cells([np.eye(88), np.eye(87)])}, "piece 2 of traindata in .* 88 columns"),
         ({"traindata": cells([np.full((5, 88), 0.5)])}, "piece 1 of traindata in .* 0 and 1"),
+        ({"traindata": cells([np.eye(88) + 0j])}, "piece 1 of traindata in .* 0 and 1"),
         ({"testdata": cells([np.eye(88)[:1]])}, "no piece of testdata .* has a note to predict"),
     ],
 )

@@ -126,14 +126,22 @@ def test_bad_files_are_named_with_their_line(tmp_path):
     with pytest.raises(UsageError, match="no tasks_train_simple.txt.gz"):
         scan.make(options)
     file = tmp_path / "tasks_train_simple.txt"
-    file.write_text("IN: walk OUT: I_WALK\nwalk twice\n")
-    with pytest.raises(UsageError, match="line 2 is not 'IN: command OUT: actions'"):
-        scan.make(options)
+    for bad in ("walk twice", "IN: walk OUT:  ", "IN:   OUT: I_WALK"):
+        file.write_text(f"IN: walk OUT: I_WALK\n{bad}\n")
+        with pytest.raises(UsageError, match="line 2 is not 'IN: command OUT: actions'"):
+            scan.make(options)
     file.write_text("")
     with pytest.raises(UsageError, match="is empty"):
         scan.make(options)
     (tmp_path / "tasks_train_simple.txt.gz").write_bytes(gzip.compress(b"IN: walk OUT")[:-4])
     with pytest.raises(UsageError, match="can't be read"):
         scan.make(options)
+    (tmp_path / "tasks_train_simple.txt.gz").unlink()
+    for part in ("train", "test"):
+        (tmp_path / f"tasks_{part}_simple.txt").write_text("IN: walk OUT: I_WALK\n")
+    with pytest.raises(UsageError, match=f"valid_share=0.05 of the 1 .*s of {tmp_path} is none"):
+        scan.make(options)
+    with pytest.raises(UsageError, match="valid_share=1e-05 of the 16728 training .* is none"):
+        scan.make(scan.Options(valid_share=0.00001))
     with pytest.raises(UsageError, match="is for the split simple"):
         scan.make(scan.Options(split="jump", path="x"))

@@ -95,6 +95,26 @@ def test_problems_of_every_option():
     assert [p.split()[0] for p in bad.problems()] == ["length", "temperature", "top_k", "top_p"]
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"beam": 3, "top_k": 2}, "a beam draws nothing"),
+        ({"beam": 3, "top_p": 0.5}, "a beam draws nothing"),
+        ({"beam": 3, "temperature": 0.7}, "a beam draws nothing"),
+        ({"length_power": 0.6}, "length_power=0.6 is for the scores of a beam"),
+        ({"min_length": 5, "length": 4}, "min_length=5 is more than the length of 4"),
+    ],
+)
+def test_options_that_would_have_no_effect_are_problems(options, sentence):
+    (problem,) = decoding.Options(**options).problems()
+    assert problem.startswith(sentence)
+
+
+def test_options_that_go_together_are_no_problem():
+    for options in ({"beam": 3, "temperature": 0.0}, {"beam": 3, "length_power": 1.0}):
+        assert not list(decoding.Options(min_length=4, length=4, **options).problems())
+
+
 def likelihoods(table, length):
     """Every answer with its log-likelihood, token 0 being the end and the beginning."""
     log_p = np.asarray(jax.nn.log_softmax(table, -1))

@@ -110,6 +110,19 @@ def test_dropout_is_drawn_in_training_only():
     np.testing.assert_array_equal(logits(model, variables), logits(model, variables, rngs=rngs[0]))
 
 
+@pytest.mark.parametrize("shares", [{}, {"own_share": jnp.zeros(())}])
+def test_a_walk_step_by_step_holds_other_units_at_each_step(shares):
+    model, variables = built(attention=None, cell="gru", input_feeding=True, zoneout=0.5)
+    output = {"kernel": jnp.eye(8, V), "bias": jnp.zeros(V)}  # the logits are the first units
+    decoder = variables["params"]["decoder"] | {"output": output}
+    variables = {"params": variables["params"] | {"decoder": decoder}}
+    rngs = {"dropout": jax.random.key(0), "zoneout": jax.random.key(1)}
+    units_BTV = logits(model, variables, train=True, rngs=rngs, **shares)
+    held = np.asarray(units_BTV[:, 1:] == units_BTV[:, :-1])
+    assert 0.2 < held.mean() < 0.8
+    assert np.any(held[:, 0] != held[:, 1])
+
+
 @pytest.mark.parametrize("kind", [k for k in KINDS if k["attention"]])
 def test_the_alignment_is_where_the_decoder_looked(kind):
     model, variables = built(**kind)

@@ -124,8 +124,7 @@ def test_sentiment_is_learnt_from_scratch_over_three_seeds(tmp_path):
         trained(tmp_path / str(seed), "sentiment.py", f"--config.seed={seed}")["accuracy"]
         for seed in range(3)
     ]
-    # one standard error of such a mean below the 80.7 % that it was
-    assert sum(accuracies) / 3 >= 0.795, accuracies
+    assert sum(accuracies) / 3 >= 0.80, accuracies  # it was 80.7 %
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Answers out of a run directory: a line for each line, whatever else is asked at the same time."""
 
+import gzip
 import json
 
 import jax
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import runs
 
-from seqgen import alignment, decoding, generate, marks, report, verify
+from seqgen import alignment, decoding, evaluate, generate, marks, report, verify
 from seqgen import config as configs
 from seqgen import run as stored_runs
 from seqgen.datasets import vocabulary
@@ -125,6 +126,32 @@ def test_all_candidates_of_a_beam_are_listed_in_one_file(opened):
         answered(opened, lines[0], n_best=3)
 
 
+def test_answers_that_there_are_not_are_neither_listed_nor_given(opened):
+    count = opened[0].spec["targets"]["size"]  # answers of one token
+    options = {"length": 1, "beam": count + 2}
+    (listed,) = answered(opened, "3 May 1987", n_best=count + 1, **options)
+    assert len(listed.splitlines()) == count and "inf" not in listed
+    assert len(answered(opened, "3 May 1987", range(count), **options)) == count
+    with pytest.raises(UsageError, match=f"fewer than {count + 1} answers"):
+        answered(opened, "3 May 1987", range(count + 1), **options)
+
+
+def test_answers_longer_than_any_may_be_are_refused(opened):
+    longest = opened[0].spec["targets"]["length"]
+    with pytest.raises(UsageError, match=f"min_length=99 is more than the length of {longest}"):
+        answered(opened, "3 May 1987", min_length=99)
+    with pytest.raises(UsageError, match="min_length=99 is more than the length of"):
+        evaluate.refuse_search(opened[0], decoding.Options(temperature=0.0, min_length=99))
+
+
+def test_who_chooses_among_which_tokens_to_draw_draws(opened):
+    run = opened[0]
+    assert generate.usual(run, top_k=None, length=3).temperature == 0
+    for chosen in ({"top_k": 3}, {"top_p": 0.9}):
+        assert generate.usual(run, **chosen) == decoding.Options(temperature=1.0, **chosen)
+        assert generate.usual(run, temperature=0.5, **chosen).temperature == 0.5
+
+
 def test_answers_that_a_beam_is_too_wide_for_have_no_likelihood():
     assert generate.plain(np.asarray([[-1.25, -np.inf]])) == [[-1.25, None]]
 
@@ -164,16 +191,30 @@ def test_answers_are_marked_and_made_again(opened):
 
 
 def test_inputs_that_can_not_be_answered_are_refused(opened, tmp_path):
-    for prompt in ("", "3 May 1987\n\n"):
-        with pytest.raises(UsageError, match="nothing to answer"):
+    for place, prompt in ((1, ""), (2, "3 May 1987\n\n"), (2, "3 May 1987\n  \n3 May 1987")):
+        with pytest.raises(UsageError, match=f"line {place} of the input is empty: .* nothing to"):
             answered(opened, prompt)
-    with pytest.raises(UsageError, match="'€' is not in the vocabulary"):
-        answered(opened, "3 May €")
+    with pytest.raises(UsageError, match="line 2 of the input: .* '€' is not in the vocabulary"):
+        answered(opened, "3 May 1987\n3 May €")
     with pytest.raises(UsageError, match="can't be read"):
-        generate.read_lines(tmp_path / "missing")
-    (tmp_path / "bytes").write_bytes(b"\xff")
-    with pytest.raises(UsageError, match="not UTF-8"):
-        generate.read_lines(tmp_path / "bytes")
+        generate.given(opened[0], None, tmp_path / "missing")
+    (tmp_path / "bytes").write_bytes(b"3\n\xff")
+    with pytest.raises(UsageError, match="line 2 is not UTF-8"):
+        generate.given(opened[0], None, tmp_path / "bytes")
+
+
+def test_a_newline_alone_ends_a_line_of_the_input(opened, tmp_path):
+    run = opened[0]
+    data, lines = configs.part("dataset", "dates"), ["3 May 1987", "1/1/2000"]
+    expected = [data.encode(run.spec, line).tolist() for line in lines]
+    content = "\ufeff" + "\r\n".join(lines) + "\r\n"
+    (tmp_path / "lines").write_bytes(content.encode())
+    (tmp_path / "lines.gz").write_bytes(gzip.compress(content.encode()))
+    for name in ("lines", "lines.gz"):
+        found = generate.asked(run, generate.given(run, None, tmp_path / name))
+        assert [tokens.tolist() for tokens in found] == expected
+    with pytest.raises(UsageError, match="line 1 of the input: .*2028.* is not in the vocabulary"):
+        generate.asked(run, "\u2028".join(lines))
 
 
 def test_an_input_longer_than_any_of_the_data_is_answered(opened):

@@ -88,7 +88,7 @@ def test_zoneout_keeps_units_in_training_and_their_share_in_evaluation():
     layer, variables, x_BTE = made(cell="rnn", zoneout=0.5)
     start = layer.initial_carry(B)
     start = jax.tree.map(lambda s: s + 3.0, start)  # out of the reach of a tanh
-    rngs = {"dropout": jax.random.key(0)}
+    rngs = {"zoneout": jax.random.key(0)}
     _, drawn = layer.apply(variables, x_BTE, start, train=True, rngs=rngs)
     kept = drawn[:, 0] == 3.0
     assert 0.1 < jnp.mean(kept) < 0.9
@@ -108,7 +108,7 @@ def test_float_options_may_be_traced():
         )
         layer = Recurrent(dataclasses.replace(options, forget_bias=scale))
         variables = layer.init(jax.random.key(1), x_BTE)
-        rngs = {"dropout": jax.random.key(2)}
+        rngs = {"dropout": jax.random.key(2), "zoneout": jax.random.key(3)}
         return layer.apply(variables, x_BTE, train=True, rngs=rngs)[1]
 
     together = jax.vmap(outputs)(jnp.array([0.1, 0.6]), jnp.array([1.0, 0.5]))

@@ -10,6 +10,7 @@ import optax
 import pytest
 from scipy import special, stats
 
+from seqgen.errors import UsageError
 from seqgen.metrics import Meaning, described
 from seqgen.metrics import likelihood as metrics
 from seqgen.objectives import likelihood
@@ -240,6 +241,18 @@ def test_label_smoothing_is_the_cross_entropy_against_softened_targets():
     expected_B = optax.softmax_cross_entropy(logits_BV, soft_BV)
     smoothed_B, _ = metrics.categorical(logits_BV, target_B, 0.2)
     np.testing.assert_allclose(smoothed_B, expected_B, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["binary", "real"])
+def test_label_smoothing_needs_classes(kind):
+    spec = {
+        "dataset": "test",
+        "inputs": {"kind": "real", "size": V},
+        "targets": {"kind": kind, "size": V, "per": "step"},
+        "streamed": False,
+    }
+    with pytest.raises(UsageError, match=f"one class among several; .* has {kind} targets"):
+        likelihood.make(likelihood.Options(label_smoothing=0.1), Fixed("step"), spec)
 
 
 def test_the_likeliest_class_is_argmaxs_also_among_equals():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from seqgen.errors import UsageError
+from seqgen.layers import Recurrent
 from seqgen.models import many_to_many, many_to_one
 
 B, T, V, E = 3, 7, 5, 4
@@ -92,6 +93,22 @@ def test_many_to_one_reads_the_last_real_step_in_both_directions():
     for row, length in enumerate((7, 3, 5)):
         _, alone = model.apply(variables, inputs[row : row + 1, :length])
         np.testing.assert_allclose(together[row], alone[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_what_many_to_one_reads_is_the_top_layers_output(residual, bidirectional):
+    options = {"num_layers": 2, "residual": residual, "bidirectional": bidirectional}
+    model, variables = built(many_to_one, "real", **options)
+    stack = Recurrent(many_to_one.Options(hidden_size=6, **options))
+    below, output = (variables["params"][name] for name in ("recurrent", "output"))
+    inputs, lengths = inputs_of("real"), (7, 3, 5)
+    _, outputs = model.apply(variables, inputs, None, jnp.array(lengths))
+    for row, length in enumerate(lengths):
+        _, h_BTD = stack.apply({"params": below}, inputs[row : row + 1, :length])
+        ends = jnp.concatenate([h_BTD[0, -1, :6], h_BTD[0, 0, 6:]])
+        expected = ends @ output["kernel"] + output["bias"]
+        np.testing.assert_allclose(outputs[row], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["token", "real"])

@@ -127,7 +127,7 @@ def _there(folder: Path, name: str) -> Path:
 
 def _written(file: Path) -> dict[str, list[str]]:
     """Picture -> its captions in the order of the file, each on a line after PICTURE#NUMBER."""
-    captions = {}
+    captions, places = {}, {}
     for place, line in files.lines(file):
         name, tab, text = line.partition("\t")
         picture, sign, number = name.rpartition("#")
@@ -136,6 +136,9 @@ def _written(file: Path) -> dict[str, list[str]]:
         words = prepared(text)
         if not words:
             raise UsageError(f"{place} has a caption without words: {line[:60]!r}")
+        if name in places:
+            raise UsageError(f"{place} has a caption {name}, as has {places[name]}")
+        places[name] = place
         captions.setdefault(picture, []).append(words)
     return captions
 

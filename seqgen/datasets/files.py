@@ -35,5 +35,10 @@ def text(file: Path) -> str:
 
 def lines(file: Path) -> Iterator[tuple[str, str]]:
     """(place, line); a newline ends a line and nothing else does, unlike for `splitlines`."""
-    for number, line in enumerate(text(file).removesuffix("\n").split("\n"), 1):
-        yield f"{file} line {number}", line.removesuffix("\r")
+    for number, line in enumerate(split(text(file)), 1):
+        yield f"{file} line {number}", line
+
+
+def split(content: str) -> Iterator[str]:
+    """The lines of a text, without their ends."""
+    return (line.removesuffix("\r") for line in content.removesuffix("\n").split("\n"))

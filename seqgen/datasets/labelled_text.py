@@ -7,6 +7,7 @@ lines, gzipped or not. The dataset `sentiment` makes tokens of what it returns.
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ IMDB_CLASSES = {"neg": "negative", "pos": "positive"}  # folder -> name
 SEPARATORS = {"csv": ",", "tsv": "\t"}
 TABLES = (*SEPARATORS, "jsonl")
 ENDINGS = ("", ".gz")
+SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell it, and no file can hold it
 TABLE_ENDINGS = tuple(kind + ending for kind in TABLES for ending in ENDINGS)
 
 
@@ -101,6 +103,8 @@ def _check(path: Path, splits: Splits, classes: list[str]) -> None:
         for row in rows:
             if not row.text.strip():
                 raise UsageError(f"{row.place} has an empty text")
+            if not row.label.strip():
+                raise UsageError(f"{row.place} has an empty label")
             if row.label not in classes:
                 raise unknown(f"label in {row.place}:", row.label, classes)
     if len(classes) < 2:
@@ -156,11 +160,14 @@ def _table(file: Path, columns: tuple[str, str]) -> list[Row]:
     rows = []
     for place, fields in named_rows(file, columns):
         text, label = (fields[column] for column in columns)
-        if not isinstance(text, str) or not isinstance(label, str | int):
+        whole = isinstance(label, int) and not isinstance(label, bool)
+        if not isinstance(text, str) or not (isinstance(label, str) or whole):
             raise UsageError(
                 f"{place} has {text!r:.40} as its text and {label!r:.40} as its label: a text and "
                 "a text or whole number are needed"
             )
+        if half := SURROGATE.search(f"{text} {label}"):
+            raise UsageError(f"{place} has {half[0]!r}, one half of a character without the other")
         rows.append(Row(text, str(label), place))
     if not rows:
         raise UsageError(f"{file} has no rows")
@@ -171,7 +178,7 @@ def _json_rows(file: Path, columns: tuple[str, str]) -> Iterator[tuple[str, dict
     for place, line in files.lines(file):
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # the latter for thousands of brackets
             raise UsageError(f"{place} is not JSON: {error}") from error
         if not isinstance(row, dict):
             raise UsageError(f"{place} is no JSON object with named fields")

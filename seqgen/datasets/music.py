@@ -115,7 +115,8 @@ def _pieces(cells: np.ndarray | None, name: str, file: Path) -> list[np.ndarray]
         )
     for number, piece in enumerate(cells.flat, start=1):
         shaped = isinstance(piece, np.ndarray) and piece.ndim == 2 and piece.shape[1] == KEYS
-        if not shaped or not ((piece == 0) | (piece == 1)).all():
+        # a complex roll of 0 and 1 would pass as one, its imaginary part thrown away
+        if not shaped or piece.dtype.kind not in "biuf" or not ((piece == 0) | (piece == 1)).all():
             raise UsageError(
                 f"piece {number} of {name} in {file} is not an array of 0 and 1 with {KEYS} "
                 f"columns: download it again from {SOURCE}"

@@ -53,6 +53,12 @@ def make(options: Options) -> Dataset:
     rest = [pair for pair in train if pair[0] != alone]
     rest = [rest[i] for i in random.permutation(len(rest))]
     cut = len(rest) - int(len(rest) * options.valid_share)
+    if cut == len(rest):
+        source = "" if options.path is None else f" of {options.path}"
+        raise UsageError(
+            f"dataset.valid_share={options.valid_share} of the {cut} training commands{source} is "
+            "none: validation needs one at least"
+        )
     splits = {"train": rest[:cut], "valid": rest[cut:], "test": test}
     if alone is not None:
         copies = round(SHARE_ALONE / (1 - SHARE_ALONE) * cut)
@@ -133,7 +139,8 @@ def published(folder: Path, name: str) -> pairs.Pairs:
     found = []
     for place, line in files.lines(file):
         command, mark, answer = line.removeprefix("IN: ").partition(" OUT: ")
-        if not (line.startswith("IN: ") and mark and command and answer):
+        pair = command.strip(), answer.strip()
+        if not (line.startswith("IN: ") and mark and all(pair)):
             raise UsageError(f"{place} is not 'IN: command OUT: actions': {line!r}")
-        found.append((command, answer.strip()))
+        found.append(pair)
     return found

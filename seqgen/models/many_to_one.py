@@ -54,7 +54,7 @@ def make(options: Options, spec: dict[str, Any]) -> nn.Module:
 class ManyToOne(nn.Module):
     """y = W_hy h + b_y, h being a summary of the top layer's states at each row's real steps.
 
-    The summary is the state after the last real step, of either direction where there are two, or a
+    The summary is the output at the last real step, of either direction where there are two, or a
     pooling of all. Without recurrence it pools the inputs: a bag, the control that shows what the
     order of the steps is worth.
     """
@@ -84,10 +84,12 @@ class ManyToOne(nn.Module):
         if o.recurrent:
             stack = Recurrent(o, name="recurrent")
             carry, h_BTD = stack(h_BTD, carry, length_B=length_B, train=train)
-        if o.pooling == "last":
-            h_BD = jnp.concatenate([direction[-1] for direction in carry[-1]], axis=-1)
-        else:
+        if o.pooling != "last":
             h_BD = pooling.Pooling(o.pooling, name="pooling")(h_BTD, length_B)
+        elif o.residual:  # which the carry has no part of
+            h_BD = pooling.last(h_BTD, length_B, o.bidirectional)
+        else:
+            h_BD = jnp.concatenate([direction[-1] for direction in carry[-1]], axis=-1)
         if train and o.output_dropout is not None:
             h_BD = dropout(h_BD, o.output_dropout, self.make_rng("dropout"))
         output = nn.Dense(

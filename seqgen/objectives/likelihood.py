@@ -21,6 +21,8 @@ from seqgen.metrics import Measured, answers, classification, target_unit
 from seqgen.metrics import likelihood as metrics
 from seqgen.objectives import Batch, Clock, Memory, Objective, Params, Player
 
+ZONEOUT = 1  # folded into a step's key: dropout has the key itself
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -54,6 +56,12 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
             f"{spec['dataset']} has a target per {spec['targets']['per']}"
         )
 
+    if options.label_smoothing is not None and spec["targets"]["kind"] != "category":
+        raise UsageError(
+            "objective.label_smoothing is for targets of one class among several; dataset "
+            f"{spec['dataset']} has {spec['targets']['kind']} targets"
+        )
+
     def given(batch: Batch) -> dict[str, jax.Array]:
         return {"targets": batch["targets"]} if answering else {}
 
@@ -80,7 +88,7 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
             batch.get("length_B"),
             **given(batch),
             **how,
-            rngs={"dropout": key},
+            rngs={"dropout": key, "zoneout": jax.random.fold_in(key, ZONEOUT)},
         )
         rows = jax.lax.stop_gradient(carry) if spec["streamed"] else None
         return output, {"rows": rows}
