@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,14 @@ def read(file: Path, shape: Sequence[int]) -> np.ndarray:
         fit = require("PIL.ImageOps", "data").fit
         picture = fit(picture, (width, height), image.Resampling.BILINEAR)
     return np.asarray(picture, np.uint8).reshape(shape)
+
+
+def form(shape: Sequence[int]) -> dict[str, Any]:
+    """What a spec says of inputs [H, W, C], pictures, or [T, E], sequences made of pictures."""
+    if len(shape) == 3:
+        return {"inputs": {"kind": "image", "shape": list(shape)}}
+    length, size = shape
+    return {"length": length, "inputs": {"kind": "real", "size": size}}
 
 
 def packed(pictures: np.ndarray) -> list[str]:
