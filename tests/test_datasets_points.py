@@ -213,7 +213,7 @@ def test_a_point_and_its_line_are_the_same(mean, scale):
 
 def test_a_line_comes_back_as_it_was_written():
     spec = points.make(points.Options()).spec
-    for line in ("0.5,-1.25", "1e-05,3", "0.1,0.7", "0,-120"):
+    for line in ("0.5,-1.25", "1e-05,3", "0.1,0.7", "0,-120", "0.1234567,10.25"):
         assert points.decode(spec, points.encode(spec, line)) == line
     for wrong in ("", "1", "1,2,3", "1,x", "1,nan"):
         with pytest.raises(UsageError, match="the point has"):
