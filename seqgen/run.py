@@ -11,6 +11,7 @@ from seqgen import config as configs
 from seqgen import run_directory
 from seqgen.checkpoint import Checkpoints
 from seqgen.errors import UsageError
+from seqgen.models import has_steps
 from seqgen.objectives import Objective
 
 SPEC = ("dataset", "streamed", "inputs", "targets")  # what every dataset says of itself
@@ -68,10 +69,13 @@ def checked(which: str | int) -> str | int:
 
 
 def steps_of(spec: dict[str, Any]) -> int:
-    """Time steps of one example at most: those that are read, and those of an answer written."""
-    read = 0 if spec["inputs"]["kind"] == "image" else spec["length"]
+    """Time steps of one example at most: those that are read, and those of an answer written.
+
+    An example without any, such as a picture with a class, counts as one.
+    """
+    read = spec["length"] if has_steps(spec) else 0
     written = spec["targets"]["length"] if spec["targets"]["per"] == "answer" else 0
-    return read + written
+    return max(read + written, 1)
 
 
 def example(spec: dict[str, Any], rows: int) -> dict[str, jax.Array]:
@@ -79,6 +83,8 @@ def example(spec: dict[str, Any], rows: int) -> dict[str, jax.Array]:
     inputs, batch = spec["inputs"], {}
     if spec["targets"]["per"] == "answer":
         batch["targets"] = jnp.zeros((rows, spec["targets"]["length"]), jnp.int32)
+    if inputs["kind"] == "vector":
+        return batch | {"inputs": jnp.zeros((rows, inputs["size"]))}
     if inputs["kind"] == "image":
         return batch | {"inputs": jnp.zeros((rows, *inputs["shape"]))}
     if inputs["kind"] == "real":

@@ -9,6 +9,7 @@ import pytest
 from idx import write_mnist
 from piano_rolls import write_music
 
+from seqgen import run
 from seqgen.datasets import (
     adding,
     copying,
@@ -16,8 +17,10 @@ from seqgen.datasets import (
     mnist,
     music,
     parity,
+    points,
     sampling,
     sentiment,
+    sines,
     temporal_order,
     text,
     word_order,
@@ -34,7 +37,24 @@ MAKE = {
     "music": lambda folder: music.make(
         music.Options(batch_size=3, length=8, transpose=2, path=write_music(folder))
     ),
+    "mnist_image": lambda folder: mnist.make(
+        mnist.Options(
+            batch_size=8,
+            valid_size=9,
+            train_size=12,
+            order="image",
+            path=write_mnist(folder, 30, 9),
+        )
+    ),
     "parity": lambda folder: parity.make(parity.Options(batch_size=8, length=12, test_size=20)),
+    "points": lambda folder: points.make(points.Options(batch_size=8, test_size=20)),
+    "points_few": lambda folder: points.make(
+        points.Options(batch_size=8, shape="moons", train_size=30, test_size=20)
+    ),
+    "points_file": lambda folder: points.make(
+        points.Options(batch_size=8, shape="file", path=write_points(folder, 60))
+    ),
+    "sines": lambda folder: sines.make(sines.Options(batch_size=8, test_size=20)),
     "temporal_order": lambda folder: temporal_order.make(
         temporal_order.Options(batch_size=8, length=30, min_length=10, test_size=20)
     ),
@@ -53,9 +73,19 @@ def write_table(folder, count):
     return str(folder / "table.tsv")
 
 
+def write_points(folder, count):
+    (folder / "points.csv").write_text("".join(f"{i},{i * i}\n" for i in range(count)))
+    return str(folder / "points.csv")
+
+
 @pytest.fixture(scope="module", params=MAKE)
-def dataset(request, tmp_path_factory):
-    return MAKE[request.param](tmp_path_factory.mktemp(request.param))
+def make(request):
+    return MAKE[request.param]
+
+
+@pytest.fixture(scope="module")
+def dataset(make, tmp_path_factory):
+    return make(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
@@ -77,21 +107,26 @@ def test_spec_is_json(dataset):
 
 
 def test_batches_fit_the_spec(dataset, draw):
-    spec, length = dataset.spec, dataset.spec["length"]
+    spec, length = dataset.spec, dataset.spec.get("length")
+    kind, size = spec["inputs"]["kind"], spec["inputs"].get("size")
+    shapes = {"token": (length,), "real": (length, size), "vector": (size,)}
+    shapes["image"] = tuple(spec["inputs"].get("shape", ()))
+    assert (length is None) == (kind in ("image", "vector"))
     for key in (None, jax.random.key(0)):
         batch = draw("train", 0, key)
         rows = batch["index_B"].shape[0]
         inputs, targets = batch["inputs"], batch["targets"]
-        token = spec["inputs"]["kind"] == "token"
-        assert inputs.dtype == (jnp.int32 if token else jnp.float32)
-        assert inputs.shape == (rows, length) + (() if token else (spec["inputs"]["size"],))
+        assert inputs.dtype == (jnp.int32 if kind == "token" else jnp.float32)
+        assert inputs.shape == (rows, *shapes[kind])
+        example = run.example(spec, rows)["inputs"]
+        assert (example.shape, example.dtype) == (inputs.shape, inputs.dtype)
         category = spec["targets"]["kind"] == "category"
         assert targets.dtype == (jnp.int32 if category else jnp.float32)
         per_step = (length,) if spec["targets"]["per"] == "step" else ()
         assert targets.shape == (rows, *per_step) + (() if category else (spec["targets"]["size"],))
-        for kind, values in (("inputs", inputs), ("targets", targets)):
+        for name, values in (("inputs", inputs), ("targets", targets)):
             if values.dtype == jnp.int32:
-                assert values.min() >= 0 and values.max() < spec[kind]["size"]
+                assert values.min() >= 0 and values.max() < spec[name]["size"]
         assert batch["index_B"].dtype == jnp.int32
         assert batch["weight_B"].dtype == jnp.float32
         assert ("reset_B" in batch) == spec["streamed"]
@@ -124,8 +159,8 @@ def test_evaluation_passes_over_every_example_once(dataset, draw):
             assert np.array_equal(seen, np.arange(len(seen)))
 
 
-def test_making_it_again_gives_the_same_fingerprint_and_batches(dataset, draw, tmp_path):
-    again = MAKE[dataset.spec["dataset"]](tmp_path)
+def test_making_it_again_gives_the_same_fingerprint_and_batches(make, dataset, draw, tmp_path):
+    again = make(tmp_path)
     assert again.fingerprint == dataset.fingerprint and again.spec == dataset.spec
     batch = jax.jit(again.batch, static_argnums=1)
     assert equal(draw("test", 0, None), batch(again.arrays, "test", jnp.int32(0), None))
@@ -149,7 +184,18 @@ def test_64_bits_change_nothing(dataset, draw):
         (parity, {"min_length": 41}, "from 1 to dataset.length=40, not 41"),
         (temporal_order, {"min_length": 9}, "from 10 to dataset.length=100, not 9"),
         (digits, {"order": "pixel"}, "did you mean 'pixels'"),
-        (mnist, {"order": "cols"}, "have: permuted, pixels, rows"),
+        (digits, {"train_size": 1258}, "dataset.train_size must be in .1, 1257., not 1258"),
+        (mnist, {"order": "cols"}, "have: image, permuted, pixels, rows"),
+        (mnist, {"labels": "clothes"}, "have: digits, fashion"),
+        (mnist, {"train_size": 0}, "dataset.train_size must be at least 1, not 0"),
+        (points, {"shape": "circle"}, "have: file, grid, moons, ring, spiral"),
+        (points, {"sigma": 0.0}, "dataset.sigma must be above 0"),
+        (points, {"train_size": 0, "test_size": 0}, "train_size must be .*; dataset.test_size"),
+        (points, {"shape": "file"}, "dataset.shape=file and dataset.path, .* need each other"),
+        (points, {"path": "x.csv"}, "dataset.shape=file and dataset.path, .* need each other"),
+        (points, {"shape": "file", "path": "x", "sigma": 0.1}, "dataset.sigma is of points that"),
+        (sines, {"ranges": "papers"}, "did you mean 'paper'"),
+        (sines, {"features": 0}, "dataset.features must be at least 1, not 0"),
         (sentiment, {"labels": "coarse"}, "have: binary, fine"),
         (sentiment, {"unit": "subword"}, "needs a number as dataset.vocabulary_size"),
         (sentiment, {"unit": "subword", "vocabulary_size": 99}, "must be at least 257, not 99"),

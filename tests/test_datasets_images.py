@@ -1,4 +1,4 @@
-"""Images read as sequences: scikit-learn's digits, and MNIST from its files."""
+"""Images as sequences and as pictures: scikit-learn's digits, and MNIST from its files."""
 
 import gzip
 import hashlib
@@ -19,7 +19,7 @@ real_data = pytest.mark.skipif("SEQGEN_DATA" not in os.environ, reason="SEQGEN_D
 
 
 def whole(dataset, split):
-    """All examples of a split: inputs [N, T, E] and targets [N]."""
+    """All examples of a split: inputs [N, …] and targets [N]."""
     batch = jax.jit(dataset.batch, static_argnums=1)
     found = [
         batch(dataset.arrays, split, jnp.int32(i), None) for i in range(dataset.num_batches[split])
@@ -31,7 +31,7 @@ def whole(dataset, split):
     )
 
 
-@pytest.mark.parametrize("order", ["rows", "pixels"])
+@pytest.mark.parametrize("order", ["rows", "pixels", "image"])
 def test_the_splits_of_digits_are_all_of_scikit_learns_images_once(order):
     dataset = digits.make(digits.Options(batch_size=300, order=order))
     pairs = []
@@ -48,6 +48,26 @@ def test_the_splits_of_digits_are_all_of_scikit_learns_images_once(order):
         for image, digit in zip(source.data, source.target, strict=True)
     ]
     assert sorted(pairs) == sorted(expected)
+
+
+def test_a_picture_of_digits_is_scikit_learns_image():
+    dataset = digits.make(digits.Options(batch_size=300, order="image"))
+    rows = digits.make(digits.Options(batch_size=300))
+    images, targets = whole(dataset, "test")
+    assert images.shape == (360, 8, 8, 1) and "length" not in dataset.spec
+    assert np.array_equal(images[..., 0], whole(rows, "test")[0])
+    pairs = zip(*load_digits(return_X_y=True), strict=True)
+    source = {image.tobytes(): digit for image, digit in pairs}
+    found = [source[(16.0 * image.astype(float)).tobytes()] for image in images]
+    assert found == targets.tolist()
+
+
+def test_few_digits_are_the_first_of_all_and_leave_the_other_splits():
+    all_of_them, few = digits.make(digits.Options()), digits.make(digits.Options(train_size=64))
+    assert few.fingerprint != all_of_them.fingerprint
+    for split, size in (("train", 64), ("valid", 180), ("test", 360)):
+        for some, every in zip(whole(few, split), whole(all_of_them, split), strict=True):
+            assert len(some) == size and np.array_equal(some, every[:size])
 
 
 def test_mnist_reads_files_zipped_or_not(tmp_path):
@@ -70,6 +90,9 @@ def test_mnist_orders_hold_the_same_pixels(tmp_path):
     last = np.frombuffer(raw, np.uint8).reshape(30, 28, 28)[21:]
     np.testing.assert_allclose(rows, last / 255.0, rtol=1e-6)
     assert np.array_equal(rows.reshape(9, 784, 1), pixels)
+    picture = make(order="image")
+    assert np.array_equal(whole(picture, "valid")[0], rows[..., None])
+    assert picture.spec["inputs"] == {"kind": "image", "shape": [28, 28, 1]}
     permuted = make(order="permuted")
     shuffled = whole(permuted, "valid")[0][..., 0]
     order = np.lexsort(shuffled)
@@ -77,6 +100,27 @@ def test_mnist_orders_hold_the_same_pixels(tmp_path):
     assert np.array_equal(shuffled[:, order], pixels[..., 0][:, np.lexsort(pixels[..., 0])])
     assert permuted.fingerprint == make(order="permuted").fingerprint
     assert permuted.fingerprint != make(order="permuted", permutation_seed=1).fingerprint
+
+
+def test_few_of_mnist_are_its_first(tmp_path):
+    path = write_mnist(tmp_path, 30, 20)
+    make = lambda **o: mnist.make(mnist.Options(path=path, valid_size=9, **o))  # noqa: E731
+    few, every = make(train_size=5), make()
+    assert np.array_equal(whole(few, "train")[1], whole(every, "train")[1][:5])
+    assert np.array_equal(whole(few, "valid")[0], whole(every, "valid")[0])
+    with pytest.raises(UsageError, match=f"train_size=22, but {path} leaves 21 to train on"):
+        make(train_size=22)
+
+
+def test_clothes_are_not_called_digits(tmp_path):
+    path = write_mnist(tmp_path, 30, 20)
+    make = lambda **o: mnist.make(mnist.Options(path=path, valid_size=9, **o))  # noqa: E731
+    fashion, digit = make(labels="fashion"), make()
+    assert fashion.spec["classes"][9] == "Ankle boot" and len(set(fashion.spec["classes"])) == 10
+    assert fashion.fingerprint != digit.fingerprint
+    assert np.array_equal(fashion.arrays["test"]["targets"], digit.arrays["test"]["targets"])
+    with pytest.raises(UsageError, match="zalandoresearch/fashion-mnist"):
+        mnist.make(mnist.Options(path=str(tmp_path / "none"), labels="fashion"))
 
 
 def damage(folder: Path, name: str, change) -> None:

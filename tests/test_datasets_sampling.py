@@ -78,12 +78,15 @@ def test_in_order_fills_up_the_last_batch_with_weight_0():
 class Options:
     batch_size: int
     test_size: int = 30
+    train_size: int | None = None
 
 
 def numbers(batch_size, version=1, **options):
     """A generated dataset whose examples are single random numbers."""
     draw = lambda key: {"inputs": jax.random.uniform(key)}  # noqa: E731
-    return sampling.generated({"dataset": "numbers"}, Options(batch_size, **options), version, draw)
+    options = Options(batch_size, **options)
+    size = options.train_size
+    return sampling.generated({"dataset": "numbers"}, options, version, draw, train_size=size)
 
 
 def evaluated(dataset, split):
@@ -107,6 +110,35 @@ def test_no_generated_example_comes_twice():
         drawn += [np.asarray(b["inputs"]) for b in batches]
     everything = np.concatenate(drawn)
     assert len(np.unique(everything)) == len(everything) == 270
+
+
+def trained(dataset, count, seed=0):
+    """(the numbers, their index_B) of the first training batches, laid end to end."""
+    batch = jax.jit(dataset.batch, static_argnums=1)
+    found = [batch({}, "train", jnp.int32(i), jax.random.key(seed)) for i in range(count)]
+    return [np.concatenate([b[name] for b in found]) for name in ("inputs", "index_B")]
+
+
+def test_a_finite_sample_comes_once_an_epoch_and_is_the_same_for_every_run():
+    dataset = numbers(8, train_size=20)
+    drawn, index = trained(dataset, 15)
+    sample = evaluated(dataset, "train")
+    assert len(np.unique(sample)) == 20
+    assert np.array_equal(drawn, sample[index])
+    epochs = np.sort(drawn.reshape(6, 20), axis=1)
+    assert (epochs == np.sort(sample)).all()
+    other, _ = trained(dataset, 5, seed=1)
+    assert not np.array_equal(other, drawn[:40])
+    assert set(other.tolist()) == set(sample.tolist())
+
+
+def test_a_smaller_sample_is_the_beginning_of_a_larger_one_and_no_evaluated_example_is_in_it():
+    small, large = numbers(8, train_size=20), numbers(16, train_size=50)
+    assert np.array_equal(evaluated(small, "train"), evaluated(large, "train")[:20])
+    assert small.fingerprint != large.fingerprint
+    splits = [evaluated(large, split) for split in ("train", "valid", "test")]
+    assert [len(split) for split in splits] == [50, 30, 30]
+    assert len(np.unique(np.concatenate(splits))) == 110
 
 
 def test_generated_evaluation_is_the_same_under_every_generator():

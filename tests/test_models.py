@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from seqgen import run
 from seqgen.errors import UsageError
 from seqgen.layers import Recurrent
-from seqgen.models import many_to_many, many_to_one
+from seqgen.models import encoder_decoder, many_to_many, many_to_one, one_to_many
 
 B, T, V, E = 3, 7, 5, 4
 STACKS = [
@@ -231,3 +232,13 @@ def test_a_model_for_other_targets_names_the_right_one():
         many_to_many.make(many_to_many.Options(), spec("token", "sequence"))
     with pytest.raises(UsageError, match="use many_to_many"):
         many_to_one.make(many_to_one.Options(), spec("token", "step"))
+
+
+@pytest.mark.parametrize("kind", ["vector", "image"])
+@pytest.mark.parametrize("module", [many_to_one, many_to_many, one_to_many, encoder_decoder])
+def test_no_sequence_model_takes_data_without_steps(module, kind):
+    inputs = {"kind": kind, **({"size": 2} if kind == "vector" else {"shape": [8, 8, 1]})}
+    data = spec("token", "sequence") | {"inputs": inputs}
+    with pytest.raises(UsageError, match=f"no sequence model is for {kind} inputs, which have no"):
+        module.make(module.Options(), data)
+    assert run.steps_of(data) == 1  # what a run's layout divides by

@@ -28,8 +28,8 @@ class Dataset(NamedTuple):
 
     spec: JSON, enough to build a model and to encode and decode without the data:
         {"dataset": name, "length": T at most, "streamed": bool,
-        "inputs": {"kind": "token" | "real", "size": V or E} or, without "length" beside it,
-        {"kind": "image", "shape": [H, W, C]},
+        "inputs": {"kind": "token" | "real", "size": V or E} or, without "length" beside it since
+        they have no steps, {"kind": "image", "shape": [H, W, C]} or {"kind": "vector", "size": E},
         "targets": {"kind": "category" | "real" | "binary", "size": C or F,
         "per": "step" | "sequence" | "answer"}}, binary ones being F answers of yes or no for each
         step, and where they exist "vocabulary", "classes" (names), "unit" of a text's tokens
@@ -39,7 +39,9 @@ class Dataset(NamedTuple):
         Where evaluated inputs have more than one answer to be compared with, targets have the
         number of "references"; where a token stands for all rare words and must not count as a
         right one, they name it as "unknown". The "start" of pictures is a list of them, see
-        `images.packed`.
+        `images.packed`. Vectors have, of each feature, the "mean" and the "scale" that turn them
+        back into the data's own units (x * scale + mean); draws from a mixture of Gaussians with
+        equal weights have its "modes": {"centres": [[x, y], …], "sigma": s}, in the inputs' units.
     fingerprint: sha256 of the data, or of a generator's version and options.
     arrays: what lives on the device; handed to `batch`, so that no program holds it as a constant.
     num_batches: batches of one evaluation pass over each split. Not every dataset has a test split.
@@ -52,8 +54,8 @@ class Dataset(NamedTuple):
         static and few, that decide its shape. A host function; () where all batches have one shape.
 
     A batch has:
-        "inputs": int32 tokens [B, T], float32 features [B, T, E], or float32 pictures
-            [B, H, W, C] in [0, 1], however they are stored
+        "inputs": int32 tokens [B, T], float32 features [B, T, E], float32 pictures
+            [B, H, W, C] in [0, 1], however they are stored, or float32 vectors [B, E]
         "targets": int32 [B] or [B, T], or float32 [B, F] or, 0 and 1, [B, T, F];
             where there are K references those are int32 [B, K, T] in the evaluated splits, and one
             of them [B, T] is an example in training

@@ -48,6 +48,14 @@ def _opaque(picture: Any) -> Any:
     return image.alpha_composite(image.new("RGBA", picture.size, "white"), picture)
 
 
+def form(shape: Sequence[int]) -> dict[str, Any]:
+    """What a spec says of inputs [H, W, C], pictures, or [T, E], sequences made of pictures."""
+    if len(shape) == 3:
+        return {"inputs": {"kind": "image", "shape": list(shape)}}
+    length, size = shape
+    return {"length": length, "inputs": {"kind": "real", "size": size}}
+
+
 def packed(pictures: np.ndarray) -> list[str]:
     """Pictures uint8 [N, H, W, C] as JSON: the bytes of each in base 64."""
     return [base64.b64encode(np.ascontiguousarray(p).tobytes()).decode() for p in pictures]

@@ -116,7 +116,7 @@ def stored(
 ) -> Dataset:
     """A Dataset of stored examples.
 
-    arrays: split -> field -> array of examples, in small integer types.
+    arrays: split -> field -> array of examples, in the smallest types that hold them.
     read: one batch of each field -> the batch's own entries ("inputs", "targets", …).
     """
     sizes = {split: len(next(iter(fields.values()))) for split, fields in arrays.items()}
@@ -140,37 +140,47 @@ def generated(
     options: Any,
     version: int,
     draw: Callable[[jax.Array], dict[str, jax.Array]],
+    *,
+    train_size: int | None = None,
 ) -> Dataset:
     """A Dataset of generated examples.
 
     options: with `batch_size` and `test_size`, the examples of each evaluated split.
     version: to be raised when `draw` gives other examples than before.
     draw: key -> one example, without the batch axis.
+    train_size: so many examples to train on, drawn again whenever they come; those of a smaller
+        number are among those of a larger one. None: endless ones.
 
     Each evaluated example has a key of its own, so it does not depend on the batch size. Evaluating
-    the training split scores a third fixed sample.
+    the training split scores what there is to train on or, where that is endless, a third fixed
+    sample.
     """
-    batch_size, test_size = options.batch_size, options.test_size
+    batch_size, endless = options.batch_size, train_size is None
+    sizes = dict.fromkeys(SPLITS, options.test_size)
+    if not endless:
+        sizes["train"] = train_size
 
     def batch(arrays, split, index, key):
         del arrays
+        number_B, weight_B = jnp.arange(batch_size), jnp.ones(batch_size, jnp.float32)
         if key is None:
+            index_B, weight_B = in_order(index, batch_size, sizes[split])
+        elif endless:
+            index_B = index * batch_size + number_B
+        else:
+            index_B = shuffled(key, index, batch_size, sizes[split])
+        if key is None or not endless:
             # the generator is named, so that no setting of the process changes the sample; the
             # fold is beyond every batch number, so not even a run keyed by this seed trains on it
             fixed = jax.random.key(EVALUATION_SEED, impl="threefry2x32")
-            key = jax.random.fold_in(fixed, 2**32 - 1 - SPLITS.index(split))
-            index_B, weight_B = in_order(index, batch_size, test_size)
-            number_B = index_B
+            key, number_B = jax.random.fold_in(fixed, 2**32 - 1 - SPLITS.index(split)), index_B
         else:
             key = jax.random.fold_in(key, index)
-            number_B = jnp.arange(batch_size)
-            index_B = index * batch_size + number_B
-            weight_B = jnp.ones(batch_size, jnp.float32)
         keys_B = jax.vmap(jax.random.fold_in, (None, 0))(key, number_B)
         return typed(jax.vmap(draw)(keys_B) | {"index_B": index_B, "weight_B": weight_B})
 
     task = {name: value for name, value in asdict(options).items() if name != "batch_size"}
-    batches = dict.fromkeys(SPLITS, num_batches(test_size, batch_size))
+    batches = {split: num_batches(size, batch_size) for split, size in sizes.items()}
     return Dataset(spec, digest(spec | task | {"version": version}, {}), {}, batches, batch)
 
 

@@ -9,8 +9,15 @@ model that answers is also called with the `targets`, and reads those before eac
 from typing import Any
 
 
+def has_steps(spec: dict[str, Any]) -> bool:
+    """Whether inputs of that spec are sequences, not pictures or vectors as a whole."""
+    return spec["inputs"]["kind"] not in ("image", "vector")
+
+
 def fitting(spec: dict[str, Any]) -> str:
-    """The sequence model for data of that spec."""
+    """Which sequence model is for data of that spec, as the end of a sentence."""
     if spec["targets"]["per"] == "answer":
-        return "one_to_many" if spec["inputs"]["kind"] == "image" else "encoder_decoder"
-    return {"sequence": "many_to_one", "step": "many_to_many"}[spec["targets"]["per"]]
+        return "use one_to_many" if spec["inputs"]["kind"] == "image" else "use encoder_decoder"
+    if not has_steps(spec):
+        return f"no sequence model is for {spec['inputs']['kind']} inputs, which have no steps"
+    return {"sequence": "use many_to_one", "step": "use many_to_many"}[spec["targets"]["per"]]

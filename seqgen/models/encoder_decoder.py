@@ -35,7 +35,7 @@ def make(options: Options, spec: dict[str, Any]) -> nn.Module:
         raise UsageError(
             "model encoder_decoder needs tokens and an answer of tokens to each sequence; dataset "
             f"{spec['dataset']} has {inputs['kind']} inputs and a target per {targets['per']}: "
-            f"use {fitting(spec)}"
+            f"{fitting(spec)}"
         )
     return EncoderDecoder(options, inputs["size"], targets["size"])
 

@@ -42,7 +42,7 @@ def make(options: Options, spec: dict[str, Any]) -> nn.Module:
     if targets["per"] != "step":
         raise UsageError(
             f"model many_to_many needs a target for each step; dataset {name} has a target per "
-            f"{targets['per']}: use {fitting(spec)}"
+            f"{targets['per']}: {fitting(spec)}"
         )
     if options.bidirectional and ("start" in spec or spec["streamed"]):
         raise UsageError(

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from seqgen import pooling
 from seqgen.errors import UsageError, not_among, out_of_range
 from seqgen.layers import Recurrent, RecurrentOptions, Tokens, dropout
-from seqgen.models import fitting
+from seqgen.models import fitting, has_steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,11 +40,15 @@ class Options(RecurrentOptions):
 
 
 def make(options: Options, spec: dict[str, Any]) -> nn.Module:
-    """Raises UsageError for data whose targets do not come one for each sequence."""
+    """Raises UsageError for data whose targets do not come one for each sequence of steps."""
     if spec["targets"]["per"] != "sequence":
         raise UsageError(
             f"model many_to_one needs one target for each sequence; dataset {spec['dataset']} has "
-            f"a target per {spec['targets']['per']}: use {fitting(spec)}"
+            f"a target per {spec['targets']['per']}: {fitting(spec)}"
+        )
+    if not has_steps(spec):
+        raise UsageError(
+            f"model many_to_one does not fit dataset {spec['dataset']}: {fitting(spec)}"
         )
     return ManyToOne(
         options, spec["inputs"]["kind"], spec["inputs"]["size"], spec["targets"]["size"]

@@ -46,7 +46,7 @@ def make(options: Options, spec: dict[str, Any]) -> nn.Module:
         raise UsageError(
             "model one_to_many needs pictures and an answer of tokens to each; dataset "
             f"{spec['dataset']} has {inputs['kind']} inputs and a target per {targets['per']}: "
-            f"use {fitting(spec)}"
+            f"{fitting(spec)}"
         )
     return OneToMany(options, targets["size"])
 
