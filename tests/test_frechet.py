@@ -34,6 +34,18 @@ def test_a_gaussian_is_at_no_distance_from_itself_also_without_full_rank():
     assert frechet.of_gaussians(np.zeros(6), flat_FF, np.zeros(6), flat_FF) < 1e-6
 
 
+def test_fewer_examples_than_features_are_as_by_singular_values():
+    random = np.random.RandomState(0)
+    x_NF, y_MF = random.randn(8, 30), random.randn(9, 30)
+    one_NF, other_MF = (x - x.mean(axis=0) for x in (x_NF, y_MF))
+    # the root of C C' has the trace of the singular values of this
+    product_NM = one_NF @ other_MF.T / np.sqrt(7 * 8)
+    shared = np.sum(np.linalg.svd(product_NM, compute_uv=False))
+    spread = np.sum(one_NF**2) / 7 + np.sum(other_MF**2) / 8
+    theirs = np.sum((x_NF.mean(axis=0) - y_MF.mean(axis=0)) ** 2) + spread - 2 * shared
+    assert frechet.distance(x_NF, y_MF, "noise").distance.value == pytest.approx(theirs)
+
+
 def test_samples_are_as_far_apart_as_their_gaussians_and_the_interval_says_so():
     held = 0
     for seed in range(100):

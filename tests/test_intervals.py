@@ -42,13 +42,20 @@ def test_squared_distances_are_those_of_a_plain_loop(offset):
     assert found[4, 2] == 0
 
 
+def test_no_example_is_away_from_itself():
+    x_NF = np.random.RandomState(0).randn(40, 50) + 3
+    found = samples.squared_distances(x_NF, x_NF)
+    assert np.all(np.diag(found) == 0)
+    assert np.all(found >= 0)
+
+
 def test_nearest_in_pieces_is_a_sort_of_all(monkeypatch):
     random = np.random.RandomState(0)
-    x_NF, y_MF = random.randn(11, 3), random.randn(9, 3)
+    x_NF, y_MF = random.randn(11, 3), random.randn(300, 3)
     y_MF[3] = x_NF[6]
-    plain = np.sort([[np.linalg.norm(x - y) for y in y_MF] for x in x_NF], axis=1)[:, :4]
+    plain = np.sort([[np.linalg.norm(x - y) for y in y_MF] for x in x_NF], axis=1)[:, :9]
     monkeypatch.setattr(samples, "CHUNK", 2 * len(y_MF))
-    found = samples.nearest(x_NF, y_MF, 4)
+    found = samples.nearest(x_NF, y_MF, 9)
     np.testing.assert_allclose(found, plain)
     assert found[6, 0] == 0
 

@@ -69,7 +69,8 @@ def of_gaussians(
     shared_F = np.linalg.eigvalsh((product_FF + product_FF.T) / 2)
     traces = np.trace(covariance_FF) + np.trace(other_FF)
     squares = np.sum((mean_F - other_F) ** 2)
-    return max(0.0, float(squares + traces - 2 * np.sum(np.sqrt(np.maximum(shared_F, 0)))))
+    found = squares + traces - 2 * np.sum(np.sqrt(np.maximum(shared_F, 0)))
+    return max(float(found), 0.0)  # in this order NaN stays NaN
 
 
 def _fitted(x_NF):
