@@ -41,7 +41,11 @@ def test_planted_faults_are_named():
             train[:N] + 0.01 * random.randn(N, 2),
             np.concatenate([train[: N // 2], honest[N // 2 :]]),
         ),
-        verdict.TOLD_APART: (honest + 0.8, np.concatenate([honest, 2 + 5 * random.randn(N, 2)])),
+        verdict.TOLD_APART: (
+            honest + 0.8,
+            2 + 9 * random.randn(N, 2),
+            np.concatenate([honest, 2 + 5 * random.randn(N, 2)]),
+        ),
     }
     for word, samples in faults.items():
         for fake in samples:

@@ -47,8 +47,9 @@ def judged(
 ) -> Verdict:
     """Collapsed, memorised, told apart or indistinguishable, the first of these that holds.
 
-    - Collapsed: the interval of coverage is all below `least_coverage`. It comes first, as samples
-      that are all alike can look like copies.
+    - Collapsed: the intervals of coverage and of recall are all below `least_coverage`. What is
+      merely wrong leaves the data uncovered too, but spreads around them, which recall shows. It
+      comes first, as samples that are all alike can look like copies.
     - Memorised: the nearest-neighbour test rejects, and surely more than 1 % of samples are as near
       to the training set as 1 % of held-out data are.
     - Told apart: the kernel test or the classifier test against held-out data rejects.
@@ -74,10 +75,10 @@ def judged(
     neighbours = coverage.neighbours(held_out_NF, generated_MF, **how)
     copied = memorisation.nearest_neighbours(train_TF, held_out_NF, generated_MF, **how)
     found = (level, kernel, classifier, neighbours, copied)
-    covered, n = neighbours.coverage, classifier.n
-    if covered.high < least_coverage:
-        share = f"{100 * covered.value:.1f} % of n={neighbours.n} real examples have samples nearby"
-        return Verdict(COLLAPSED, f"{COLLAPSED}: {share}", *found)
+    n = classifier.n
+    if max(neighbours.coverage.high, neighbours.recall.high) < least_coverage:
+        covered = f"{100 * neighbours.coverage.value:.1f} % of n={neighbours.n} real examples"
+        return Verdict(COLLAPSED, f"{COLLAPSED}: {covered} have samples nearby", *found)
     if copied.p_value <= level and copied.near.low > memorisation.NEAR:
         share = f"{100 * copied.near.value:.1f} % of n={copied.m} samples are nearer to the"
         reason = f"{share} training set than {100 * (1 - memorisation.NEAR):.0f} % of held-out data"
