@@ -59,7 +59,7 @@ def judged(
     most alpha. The cost is that of the four parts, each bounded by `most`.
 
     Args:
-      look: the number of this look, from 1; each needs new generated samples.
+      look: the number of this look, from 1.
       looks: how many are planned, or None for no end (`two_sample.spent`).
     """
     if not 0 < power < 1:
