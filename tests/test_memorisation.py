@@ -46,6 +46,13 @@ def test_to_prefer_dense_regions_is_not_to_copy():
     assert np.mean([one.near.value for one in narrow]) < 0.03
 
 
+def test_to_be_farther_than_held_out_data_is_not_to_copy():
+    train, held_out, fake = drawn(6)
+    found = memorisation.nearest_neighbours(train, held_out, 4 * fake)
+    assert found.closer.high < 0.5
+    assert found.p_value > 0.95
+
+
 def test_an_example_stored_several_times_hides_no_copy():
     train, held_out, _ = drawn(3)
     train = np.repeat(train[:100], 3, axis=0)
