@@ -182,7 +182,7 @@ def _jackknife(kernel_JJ, n: int) -> Estimate:
     own_N, own_M = kernel_JJ[:n, :n].sum(axis=1), kernel_JJ[n:, n:].sum(axis=1)
     cross_NM = kernel_JJ[:n, n:]
     one, other, cross = own_N.sum(), own_M.sum(), cross_NM.sum()
-    value = one / (n * (n - 1)) + other / (m * (m - 1)) - 2 * cross / (n * m)
+    (value,) = _mmd2(kernel_JJ, (np.arange(n + m) < n).astype(float)[None])
     variance = 0.0
     for size, sums, total, across in ((n, own_N, one, 1), (m, own_M, other, 0)):
         without = (total - 2 * sums) / ((size - 1) * (size - 2))
