@@ -1,0 +1,63 @@
+"""A number measured on a sample, with the interval that holds what it estimates at `LEVEL`."""
+
+from collections.abc import Callable
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+
+from seqgen.errors import UsageError, require
+from seqgen.metrics.bootstrap import LEVEL
+
+SIDES = NormalDist().inv_cdf(0.5 + LEVEL / 2)  # standard errors on either side
+
+
+class Estimate(NamedTuple):
+    """What was measured, and its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def share(hits: int, n: int) -> Estimate:
+    """hits / n of independent yes-or-no trials, with the interval of Clopper & Pearson 1934.
+
+    It holds the true share at least as often as it says, for any n: also at 0 and at 1, where the
+    bootstrap would claim to be certain.
+    """
+    if not 0 <= hits <= n or n < 1:
+        raise UsageError(f"a share needs 0 <= hits <= n and n at least 1, not {hits} of {n}")
+    beta, tail = require("scipy.stats", "data").beta, (1 - LEVEL) / 2
+    low = beta.ppf(tail, hits, n - hits + 1) if hits else 0.0
+    high = beta.ppf(1 - tail, hits + 1, n - hits) if hits < n else 1.0
+    return Estimate(hits / n, float(low), float(high))
+
+
+def by_halves(
+    statistic: Callable[..., np.ndarray],
+    sizes: tuple[int, ...],
+    draws: int,
+    seed: int,
+) -> list[Estimate]:
+    """Estimates of each number of a statistic, value ± 1.96 standard errors.
+
+    The standard error is the spread of the statistic over random halves of every set (the delete-d
+    jackknife of Shao & Wu 1989 with d = n / 2, where a mean's spread over halves is its standard
+    error). An ordinary bootstrap would draw examples twice, and an example drawn twice is its own
+    nearest neighbour. The cost is draws + 1 times that of the statistic.
+
+    Args:
+      statistic: index arrays, one for each set -> numbers [S].
+      sizes: of the sets, 4 at least.
+    """
+    random = np.random.RandomState(seed)  # its numbers never change (NEP 19)
+    value_S = statistic(*(np.arange(size) for size in sizes))
+    halves_KS = [
+        statistic(*(random.permutation(size)[: size // 2] for size in sizes)) for _ in range(draws)
+    ]
+    error_S = SIDES * np.std(halves_KS, axis=0, ddof=1)
+    return [
+        Estimate(float(v), float(v - e), float(v + e))
+        for v, e in zip(value_S, error_S, strict=True)
+    ]

@@ -1,0 +1,87 @@
+"""Intervals hold what they estimate as often as they say; bad input is answered in a sentence."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from seqgen.errors import UsageError
+from seqgen.metrics import intervals, samples
+
+
+@pytest.mark.parametrize("hits, n", [(0, 20), (3, 20), (20, 20), (517, 1000)])
+def test_the_interval_of_a_share_is_that_of_scipy(hits, n):
+    theirs = stats.binomtest(hits, n).proportion_ci(intervals.LEVEL, method="exact")
+    found = intervals.share(hits, n)
+    assert found.value == hits / n
+    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high))
+
+
+def test_the_interval_of_halves_is_that_of_a_mean():
+    x_N = np.random.RandomState(0).randn(400)
+    (found,) = intervals.by_halves(lambda some_N: np.mean(x_N[some_N])[None], (400,), 2000, seed=0)
+    error = 1.96 * x_N.std(ddof=1) / np.sqrt(400)
+    assert found.value == pytest.approx(x_N.mean())
+    assert (found.low, found.high) == pytest.approx(
+        (x_N.mean() - error, x_N.mean() + error), abs=0.1 * error
+    )
+
+
+def test_more_hits_than_trials_are_refused():
+    with pytest.raises(UsageError, match="not 3 of 2"):
+        intervals.share(3, 2)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_squared_distances_are_those_of_a_plain_loop(offset):
+    random = np.random.RandomState(0)
+    x_NF, y_MF = offset + random.randn(7, 3), offset + random.randn(5, 3)
+    y_MF[2] = x_NF[4]
+    plain = [[np.sum((x - y) ** 2) for y in y_MF] for x in x_NF]
+    found = samples.squared_distances(x_NF, y_MF)
+    np.testing.assert_allclose(found, plain, rtol=1e-9, atol=1e-12)
+    assert found[4, 2] == 0
+
+
+def test_no_example_is_away_from_itself():
+    x_NF = np.random.RandomState(0).randn(40, 50) + 3
+    found = samples.squared_distances(x_NF, x_NF)
+    assert np.all(np.diag(found) == 0)
+    assert np.all(found >= 0)
+
+
+def test_nearest_in_pieces_is_a_sort_of_all(monkeypatch):
+    random = np.random.RandomState(0)
+    x_NF, y_MF = random.randn(11, 3), random.randn(300, 3)
+    y_MF[3] = x_NF[6]
+    plain = np.sort([[np.linalg.norm(x - y) for y in y_MF] for x in x_NF], axis=1)[:, :9]
+    monkeypatch.setattr(samples, "CHUNK", 2 * len(y_MF))
+    found = samples.nearest(x_NF, y_MF, 9)
+    np.testing.assert_allclose(found, plain)
+    assert found[6, 0] == 0
+
+
+@pytest.mark.parametrize(
+    "bad, said",
+    [
+        (np.zeros((1, 2)), "fake needs at least 2 examples, not 1"),
+        (np.zeros((4, 3)), "fake has 3 features, but real has 2"),
+        (np.full((4, 2), np.nan), "fake has values that are not finite"),
+        (np.zeros(4), r"not of shape \(4,\)"),
+    ],
+)
+def test_bad_samples_are_named(bad, said):
+    with pytest.raises(UsageError, match=said):
+        samples.checked(real=np.zeros((4, 2)), fake=bad)
+
+
+def test_pictures_become_rows_of_features():
+    (found,) = samples.checked(real=np.arange(24).reshape(2, 3, 4, 1))
+    assert found.shape == (2, 12)
+    assert found.dtype == np.float64
+
+
+def test_thinning_draws_each_example_once():
+    x_NF = np.arange(10.0)[:, None]
+    found = samples.thinned(x_NF, 6, np.random.RandomState(0))
+    assert len(np.unique(found)) == 6
+    assert set(found.ravel()) <= set(x_NF.ravel())
