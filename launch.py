@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from absl import flags
 
-from seqgen import compare, config, evaluate, generate, listing, report, run, train, verify
+from seqgen import compare, evaluate, generate, listing, overrides, report, run, train, verify
 from seqgen.decoding import Options as Decoding
 from seqgen.errors import Failure, UsageError, unknown
 from seqgen.interrupt import Interrupted
@@ -208,7 +208,7 @@ def parse(name: str, argv: list[str]) -> flags.FlagValues:
     verb.define(values)
     try:
         if name == "train":
-            argv, workdir = config.from_command_line(argv, values)
+            argv, workdir = overrides.from_command_line(argv, values)
             values.set_default("workdir", str(workdir))
         if name == "evaluate":
             if any(argument.partition("=")[0] == "--config" for argument in argv):
@@ -219,7 +219,7 @@ def parse(name: str, argv: list[str]) -> flags.FlagValues:
             values(argv, known_only=True)  # the run's config says which overrides there are
             if values.workdir is not None:
                 stored = run.load(values.workdir).config
-                argv = config.define_overrides(stored, argv, values)
+                argv = overrides.define_overrides(stored, argv, values)
         stray = values(argv)[1:]
     except flags.Error as error:
         raise UsageError(" ".join(str(error).split())) from error

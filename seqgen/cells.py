@@ -144,7 +144,7 @@ def rnn(activation: str = "tanh") -> Cell:
     `activation` names f, an elementwise function of `jax.nn` or `jax.numpy`. With f = relu and
     W_h = I this is the IRNN of Le, Jaitly and Hinton 2015.
     """
-    function = _activation(activation)
+    function = activation_named(activation)
 
     def step(x_gates, h_gates, carry):
         del carry
@@ -162,7 +162,8 @@ def rnn(activation: str = "tanh") -> Cell:
     return Cell(1, 1, step, linearize, pull, additive=True, gates=("candidate",))
 
 
-def _activation(name: str) -> Callable[[jax.Array], jax.Array]:
+def activation_named(name: str) -> Callable[[jax.Array], jax.Array]:
+    """The elementwise function of `jax.nn` or `jax.numpy` of that name. Raises UsageError."""
     function = getattr(jax.nn, name, None) or getattr(jnp, name, None)
     if not callable(function):
         usual = "celu elu gelu identity leaky_relu relu selu sigmoid silu sin soft_sign softplus"

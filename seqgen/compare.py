@@ -11,6 +11,7 @@ from seqgen import backend, decoding, predictions, run_directory
 from seqgen import config as configs
 from seqgen import run as runs
 from seqgen.datasets import Dataset
+from seqgen.details import every
 from seqgen.errors import UsageError, unknown
 from seqgen.evaluate import GREEDY, measurer, refuse_search, unlike_greedy
 from seqgen.interrupt import Interrupt
@@ -45,7 +46,7 @@ def rows(
     placed = found._replace(params=params)
     searched = [
         {name: np.stack(value, axis=1) for name, value in piece["measured"].items()}
-        for piece in predictions.every(write, placed, dataset, split, arrays, interrupt)
+        for piece in every(write, placed, dataset, split, arrays, interrupt)
     ]
     return real | {n: np.concatenate([piece[n] for piece in searched]) for n in searched[0]}
 

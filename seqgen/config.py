@@ -16,11 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from absl import flags
-from ml_collections import config_dict, config_flags
+from ml_collections import config_dict
 
 from seqgen import optimizer
-from seqgen.errors import UsageError, out_of_range, unknown, unknown_field
+from seqgen.errors import UsageError, out_of_range, unknown
 
 PARTS = {"dataset": "seqgen.datasets", "model": "seqgen.models", "objective": "seqgen.objectives"}
 # What may change between a run and its continuation: its length, how often it speaks and to whom.
@@ -37,7 +36,9 @@ class RunOptions:
     log_every: int = 50
     eval_every: int = 500
     checkpoint_every: int = 500
-    monitor: str = "loss"  # the validation metric that decides best, plateau and early stop
+    monitor: str | None = (
+        "loss"  # validation metric of best, plateau, early stop; None: latest is best
+    )
     patience: int | None = None  # so many evaluations in a row without a new best end the run
     accumulate: int | None = None  # split each batch into so many parts, one after the other
     ema: float | None = None  # decay of the averaged parameters that evaluation then uses
@@ -45,7 +46,7 @@ class RunOptions:
     tensorboard: bool = False  # write event files too (extra tensorboard)
 
     def problems(self) -> Iterator[str]:
-        return out_of_range(
+        yield from out_of_range(
             self,
             prefix="",
             seed=f"[0, {2**32})",  # a key has room for no more: larger seeds would repeat
@@ -59,6 +60,8 @@ class RunOptions:
             ema="[0, 1)",
             max_nonfinite="[1, inf)",
         )
+        if self.monitor is None and self.patience is not None:
+            yield f"patience={self.patience} needs a monitor, and that is None"
 
 
 def names(kind: str) -> tuple[str, ...]:
@@ -105,10 +108,11 @@ def options(config: config_dict.ConfigDict, section: str | None = None) -> Any:
     """The frozen Options of `config.<section>`, or the RunOptions of the config itself."""
     if section is None:
         return _build(RunOptions, config)
-    return _build(_options_of(config, section), config[section])
+    return _build(options_of(config, section), config[section])
 
 
-def _options_of(config: config_dict.ConfigDict, section: str) -> type:
+def options_of(config: config_dict.ConfigDict, section: str) -> type:
+    """The Options that a section of the config is made of."""
     return part(section, config[section].name).Options if section in PARTS else optimizer.Options
 
 
@@ -143,7 +147,7 @@ def assemble(config: config_dict.ConfigDict, spec: dict[str, Any]) -> Any:
     """
     make = part("objective", config.objective.name).make
     objective = make(options(config, "objective"), model(config, spec), spec)
-    if config.monitor not in objective.reports:
+    if config.monitor is not None and config.monitor not in objective.reports:
         raise unknown("monitor", config.monitor, objective.reports)
     return objective
 
@@ -242,59 +246,3 @@ def _fill(section: config_dict.ConfigDict, stored: dict[str, Any]) -> None:
             _fill(section[name], value)
         else:
             section[name] = tuple(value) if isinstance(value, list) else value
-
-
-def override(config: config_dict.ConfigDict, name: str, text: str) -> None:
-    """Checks the name of a command-line override and sets `None`, which flags can't express.
-
-    Raises UsageError for an unknown field and for a part's own name.
-    """
-    known = fields(config)
-    if name not in known:
-        raise unknown_field(name, known)
-    if name in {f"{kind}.name" for kind in PARTS}:
-        raise UsageError(
-            f"config.{name} can't be overridden: choose the part in an experiment file or one of "
-            "its variants (--config=FILE.py:VARIANT)"
-        )
-    if text == "None":
-        section, _, leaf = name.rpartition(".")
-        kind = _options_of(config, section) if section else RunOptions
-        if types.NoneType not in typing.get_args(typing.get_type_hints(kind)[leaf]):
-            raise UsageError(f"config.{name} can't be None")
-        (config[section] if section else config)[leaf] = None
-
-
-def from_command_line(argv: list[str], values: flags.FlagValues) -> tuple[list[str], Path]:
-    """Loads the experiment that `--config=FILE.py[:variant]` names, and defines its override flags.
-
-    Returns the arguments that remain to be parsed, and where the run goes by default.
-    """
-    named = flags.FlagValues()
-    named.set_gnu_getopt(True)  # the other flags may come first, and have values apart
-    flags.DEFINE_multi_string("config", [], "the experiment", flag_values=named)
-    rest = named(argv, known_only=True)
-    if len(named.config) != 1:
-        raise UsageError("name one experiment: --config=experiments/NAME.py[:variant]")
-    file, _, variant = named.config[0].partition(":")
-    default_workdir = Path("runs") / "-".join(filter(None, (Path(file).stem, variant)))
-    return define_overrides(load(named.config[0]), rest, values), default_workdir
-
-
-def define_overrides(
-    config: config_dict.ConfigDict, argv: list[str], values: flags.FlagValues
-) -> list[str]:
-    """Defines a flag for each `--config.field=value` among the arguments, the field's name checked.
-
-    Returns the arguments that remain to be parsed; then `values.config` has them applied.
-    """
-    rest = []
-    for argument in argv:
-        name, _, value = argument.partition("=")
-        if name.startswith("--config."):
-            override(config, name.removeprefix("--config."), value)
-            if value == "None":
-                continue
-        rest.append(argument)
-    config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=rest)
-    return rest

@@ -1,11 +1,11 @@
-"""Networks that read a picture: [B, H, W, C] in [0, 1] to one vector, or to a map of features.
+"""Networks that read an example: a picture, a vector or a sequence, to features.
 
-Normalised within each example, so that a row's features depend on no other row and nothing has to
-be remembered from batch to batch.
+Normalised, where they are, within each example, so that a row's features depend on no other row and
+nothing has to be remembered from batch to batch.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import flax.linen as nn
@@ -13,44 +13,60 @@ import jax
 import jax.numpy as jnp
 
 from seqgen.errors import not_among
+from seqgen.layers import Recurrent, RecurrentOptions
 
-NAMES = ("conv", "mlp")
+OF_PICTURES = ("conv", "mlp")
+NAMES = (*OF_PICTURES, "recurrent")
 GROUPS = 8  # of the channels that are normalised together, fewer where they do not divide
+
+Activation = Callable[[jax.Array], jax.Array]
 
 
 def problems(options: Any) -> Iterator[str]:
-    """Sentences for a model's `encoder` and `encoder_sizes`."""
-    yield from not_among(options, "model.", encoder=NAMES)
+    """Sentences for the `encoder` and `encoder_sizes` of a model of pictures."""
+    yield from not_among(options, "model.", encoder=OF_PICTURES)
     if not options.encoder_sizes or min(options.encoder_sizes) < 1:
         yield f"model.encoder_sizes must be numbers of at least 1, not {options.encoder_sizes}"
 
 
-def make(name: str, sizes: tuple[int, ...]) -> nn.Module:
-    """The encoder of that name, of so many channels or units in each layer."""
-    return {"conv": Conv, "mlp": MLP}[name](sizes)
+def make(name: str, sizes: tuple[int, ...], activation: Activation, normalize: bool) -> nn.Module:
+    """The encoder of pictures of that name, of so many channels or units in each layer."""
+    return {"conv": Conv, "mlp": MLP}[name](sizes, activation, normalize)
 
 
 class Conv(nn.Module):
-    """Convolutions of 3 × 3, each halving height and width, group-normalised (Wu and He 2018)."""
+    """Convolutions of 3 × 3, each halving height and width.
+
+    Group-normalised (Wu and He 2018) if at all.
+    """
 
     sizes: tuple[int, ...]
+    activation: Activation
+    normalize: bool
 
     @nn.compact
     def __call__(self, x_BHWC: jax.Array) -> jax.Array:
         """The feature map [B, h, w, sizes[-1]]; after n layers h = H / 2 ** n, rounded up."""
-        x_BHWC = 2 * x_BHWC - 1
+        x_BHWC = centred(x_BHWC)
         for size in self.sizes:
             conv = nn.Conv(
                 size,
                 (3, 3),
                 strides=2,
-                use_bias=False,
+                use_bias=not self.normalize,
                 param_dtype=float,
-                conv_general_dilated=halving,
+                conv_general_dilated=by_patches,
             )
-            norm = nn.GroupNorm(math.gcd(size, GROUPS), param_dtype=float)
-            x_BHWC = nn.relu(norm(conv(x_BHWC)))
+            x_BHWC = conv(x_BHWC)
+            if self.normalize:
+                x_BHWC = nn.GroupNorm(math.gcd(size, GROUPS), param_dtype=float)(x_BHWC)
+            x_BHWC = self.activation(x_BHWC)
         return x_BHWC
+
+
+def centred(x: jax.Array) -> jax.Array:
+    """A picture's numbers from [0, 1] to [-1, 1], all others as they are."""
+    return 2 * x - 1 if x.ndim == 4 else x
 
 
 def map_side(side: int, sizes: tuple[int, ...]) -> int:
@@ -60,23 +76,26 @@ def map_side(side: int, sizes: tuple[int, ...]) -> int:
     return side
 
 
-def halving(x_BHWC: jax.Array, kernel: jax.Array, *args: Any, **kw: Any) -> jax.Array:
-    """The convolution by a kernel [h, w, C, D] with stride 2 and "SAME" padding, as one product.
+def by_patches(
+    x_BHWC: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Any, **kw: Any
+) -> jax.Array:
+    """The convolution by a kernel [h, w, C, D] with "SAME" padding, as one product.
 
-    What Flax's Conv says of strides and padding is not asked: it is this. Inside a loop, and the
-    train step is in one, XLA computes a convolution on a CPU more than ten times as slowly.
+    Called as Flax's Conv calls `jax.lax.conv_general_dilated`; other paddings are not asked for.
+    Inside a loop, and the train step is in one, XLA computes a convolution on a CPU more than ten
+    times as slowly.
     """
-    del args, kw
+    del padding, kw
     high, wide = kernel.shape[:2]
     pads, sides = [(0, 0)], []
-    for side, length in zip(x_BHWC.shape[1:3], (high, wide), strict=True):
-        sides.append(-(-side // 2))
-        missing = max(2 * (sides[-1] - 1) + length - side, 0)
+    for side, length, stride in zip(x_BHWC.shape[1:3], (high, wide), strides, strict=True):
+        sides.append(-(-side // stride))
+        missing = max(stride * (sides[-1] - 1) + length - side, 0)
         pads.append((missing // 2, missing - missing // 2))
     x_BHWC = jnp.pad(x_BHWC, (*pads, (0, 0)))
-    down, across = (2 * side for side in sides)
+    down, across = (stride * (side - 1) + 1 for side, stride in zip(sides, strides, strict=True))
     window = [
-        x_BHWC[:, i : i + down - 1 : 2, j : j + across - 1 : 2]
+        x_BHWC[:, i : i + down : strides[0], j : j + across : strides[1]]
         for i in range(high)
         for j in range(wide)
     ]
@@ -84,15 +103,34 @@ def halving(x_BHWC: jax.Array, kernel: jax.Array, *args: Any, **kw: Any) -> jax.
 
 
 class MLP(nn.Module):
-    """Dense layers over all pixels, each layer-normalised (Ba, Kiros and Hinton 2016)."""
+    """Dense layers over all numbers of the example.
+
+    Layer-normalised (Ba, Kiros and Hinton 2016) if at all.
+    """
 
     sizes: tuple[int, ...]
+    activation: Activation
+    normalize: bool
 
     @nn.compact
-    def __call__(self, x_BHWC: jax.Array) -> jax.Array:
-        """The vector [B, sizes[-1]]."""
-        x_BF = 2 * x_BHWC.reshape(x_BHWC.shape[0], -1) - 1
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """The vector [B, sizes[-1]], without layers that of the numbers themselves."""
+        x_BF = centred(x).reshape(x.shape[0], -1)
         for size in self.sizes:
-            dense = nn.Dense(size, use_bias=False, param_dtype=float)
-            x_BF = nn.relu(nn.LayerNorm(param_dtype=float)(dense(x_BF)))
+            x_BF = nn.Dense(size, use_bias=not self.normalize, param_dtype=float)(x_BF)
+            if self.normalize:
+                x_BF = nn.LayerNorm(param_dtype=float)(x_BF)
+            x_BF = self.activation(x_BF)
         return x_BF
+
+
+class LastState(nn.Module):
+    """A recurrent stack; what it knows of a sequence after its last real step."""
+
+    options: RecurrentOptions
+
+    @nn.compact
+    def __call__(self, x_BTE: jax.Array, length_B: jax.Array | None) -> jax.Array:
+        """The vector [B, D] of the top layer, [B, 2 D] of both directions."""
+        carry, _ = Recurrent(self.options)(x_BTE, length_B=length_B)
+        return jnp.concatenate([direction[-1] for direction in carry[-1]], axis=-1)

@@ -20,7 +20,7 @@ from seqgen.checkpoint import Checkpoints
 from seqgen.datasets import Dataset
 from seqgen.errors import UsageError, unknown
 from seqgen.interrupt import Interrupt, Interrupted
-from seqgen.metrics import Meaning, Measured, described, means, texts
+from seqgen.metrics import Meaning, Measured, described, means
 from seqgen.objectives import Objective
 from seqgen.run import Found, Run, parameters
 
@@ -213,11 +213,11 @@ def main(
         else:
             results = [evaluate(parameters(run, which), interrupt)]
         for result in results:
-            print(line(result, run.objective.reports), flush=True)
+            print(line(result, predictions.reports(run)), flush=True)
 
 
 def line(result: dict[str, Any], reports: dict[str, Meaning]) -> str:
     """An evaluation as one line for a person."""
-    numbers = described(result["metrics"], reports | texts.REPORTS)
+    numbers = described(result["metrics"], reports)
     left_out = f" ({result['sentence']})" if result["sentence"] else ""
     return f"step {result['step']}  {result['split']}: {numbers}{left_out}"

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import matplotlib
 import numpy as np
+from matplotlib import image
 from matplotlib.figure import Figure
 
 CELL = 0.28  # inches of a row or a column
@@ -84,6 +85,52 @@ def confusion(counts_CC: np.ndarray, names: list[str], title: str) -> bytes:
         text = f"{count:.0f}\n{100 * share:.1f} %"
         axes.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
     return _png(figure)
+
+
+def gallery(rows: list[np.ndarray], names: list[str] | None, title: str) -> bytes:
+    """Rows of examples, each of them a picture [H, W, C], a sequence [T, E] or a vector [F]."""
+    columns = max(map(len, rows))
+    size = (0.9 * columns + (1.0 if names else 0.2), 0.9 * len(rows) + 0.4)
+    figure = Figure(figsize=size, layout="constrained")
+    figure.suptitle(title, fontsize=9)
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    low, high = min(r.min() for r in rows), max(r.max() for r in rows)
+    for number, (axes_row, row) in enumerate(zip(grid, rows, strict=True)):
+        for axes in axes_row:
+            axes.set_axis_off()
+        for axes, example in zip(axes_row, row, strict=False):
+            if example.ndim == 3:
+                shown = np.broadcast_to(example, (*example.shape[:2], 3))
+                axes.imshow(np.clip(shown, 0, 1))
+                continue
+            axes.set_ylim(low, high)
+            axes.plot(example, lw=0.8)
+        if names:
+            axes_row[0].set_title(names[number], loc="left", fontsize=8, parse_math=False)
+    return _png(figure)
+
+
+def scatter(
+    xy_N2: np.ndarray, class_N: np.ndarray | None, title: str, names: list[str] | None = None
+) -> bytes:
+    """Points in the plane, coloured by class where there are classes; those may have names."""
+    figure = Figure(figsize=(6, 6), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title, fontsize=9)
+    drawn = axes.scatter(*xy_N2.T, c=class_N, s=4, cmap="tab10", lw=0)
+    if class_N is not None:
+        marks, numbers = drawn.legend_elements()
+        axes.legend(marks, names or numbers, fontsize=8, frameon=False)
+    axes.set_aspect("equal", "datalim")
+    return _png(figure)
+
+
+def picture(pixels_HWC: np.ndarray) -> bytes:
+    """A picture of numbers in [0, 1], pixel for pixel."""
+    content = io.BytesIO()
+    colours = np.broadcast_to(pixels_HWC, (*pixels_HWC.shape[:2], 3))
+    image.imsave(content, np.clip(colours, 0, 1), format="png", metadata={"Software": None})
+    return content.getvalue()
 
 
 def _label(axes, rows: list[str], columns: list[str]) -> None:

@@ -8,30 +8,21 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from seqgen import config as configs
-from seqgen import decoding, marks, pictures, run_directory
+from seqgen import decoding, latents, likeness, marks, pictures, run_directory
 from seqgen.datasets import Dataset
+from seqgen.details import Details, Predict, every
 from seqgen.errors import UsageError
-from seqgen.interrupt import Interrupt, Interrupted
+from seqgen.interrupt import Interrupt
+from seqgen.metrics import Meaning, means, texts
 from seqgen.metrics import answers as metrics
-from seqgen.metrics import means, texts
 from seqgen.run import Found, Run
-
-Predict = Callable[..., dict[str, jax.Array]]  # (params, arrays, index, static shape)
-
-
-class Details(NamedTuple):
-    """What they add to an evaluation's numbers, to its record, and to the line that is shown."""
-
-    metrics: dict[str, float]
-    facts: dict[str, Any]
-    sentence: str
 
 
 def describer(
@@ -42,6 +33,10 @@ def describer(
     Files are called as the path, with an ending. `changed` are the data options that are not those
     of the run, `how` is how answers are written.
     """
+    if hasattr(configs.model(run.config, run.spec), "encode"):
+        return latents.describer(run, dataset, split)
+    if "d_fake" in run.objective.reports:
+        return likeness.describer(run, dataset, split)
     if "macro_f1" in run.objective.reports:
         predict = classes(run, dataset, split)
 
@@ -65,17 +60,9 @@ def describer(
     return describe
 
 
-def every(
-    predict: Predict, found: Found, dataset: Dataset, split: str, arrays: Any, interrupt: Interrupt
-) -> Iterator[dict[str, np.ndarray]]:
-    """The predictions of each batch, rows that only fill up left out."""
-    for index in range(dataset.num_batches[split]):
-        shape = dataset.shape(split, index, False)
-        batch = jax.device_get(predict(found.params, arrays, jnp.int32(index), shape))
-        if interrupt.requested:
-            raise Interrupted(interrupt.requested)
-        real_B = batch["weight_B"] > 0
-        yield jax.tree.map(lambda rows, real_B=real_B: rows[real_B], batch)
+def reports(run: Run) -> dict[str, Meaning]:
+    """What the evaluations of a run may report."""
+    return run.objective.reports | texts.REPORTS | latents.reports(run) | likeness.REPORTS
 
 
 def classes(run: Run, dataset: Dataset, split: str) -> Predict:

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from ml_collections import config_dict
 
 from seqgen import config as configs
+from seqgen import predictions, run_directory
 from seqgen import run as runs
-from seqgen import run_directory
 from seqgen.alignment import ATTENTION
-from seqgen.metrics import Meaning, texts
+from seqgen.metrics import Meaning
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -31,17 +31,17 @@ SHOWN_SAMPLES = 3
 def report(workdir: Path) -> Path:
     """Writes curves.png and report.html of a run; returns the page's path."""
     run = runs.load(workdir)
-    meanings = run.objective.reports
+    meanings = predictions.reports(run)
     records = run_directory.read_metrics(workdir)
     curves = draw_curves(records, meanings, workdir / "curves.png")
     status = run_directory.read_status(workdir)
     title = f"{workdir.resolve().name}: {status['status']}"
     drawn = [p for p in (workdir / "samples").glob("*.png") if not p.stem.endswith(ATTENTION)]
-    confusions = sorted((workdir / "evaluations").glob("*-confusion.png"))
+    evaluated = sorted((workdir / "evaluations").glob("*.png"))
     sections = [
         f"<h1>{html.escape(title)}</h1><p>{html.escape(status.get('message') or '')}</p>",
         "<h2>Results</h2>" + results_table(workdir, records, meanings),
-        "".join(image(p) for p in confusions),
+        "".join(image(p) for p in evaluated),
         "<h2>Config: what differs from the defaults</h2>" + config_table(run.config),
         "<h2>Curves</h2>" + "".join(image(p) for p in [curves, *sorted(drawn)]),
         samples(workdir),
@@ -62,6 +62,9 @@ def draw_curves(records: list[dict[str, Any]], meanings: dict[str, Meaning], fil
     top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=(3, 1.3, 1))
     for split, style in (("train", {"lw": 1}), ("valid", {"marker": "o", "ms": 4})):
         top.plot(*series(records, split, "loss"), label=split, **style)
+    others = dict.fromkeys(name for r in records for name in r if name.endswith("/loss"))
+    for name in others:  # of players after the first
+        top.plot(*series(records, "train", name), label=name, lw=1)
     top.set_ylabel(labelled("loss", meanings))
     top.legend(frameon=False)
     middle.semilogy(
@@ -106,8 +109,7 @@ def results_table(
         stored = run_directory.read_json(file, ("split", "step", "changed", "metrics"))
         how = "".join(f", {name}={value}" for name, value in stored["changed"].items())
         rows.append((f"{stored['split']}, step {stored['step']}{how}", stored["metrics"]))
-    found = {name: texts.REPORTS[name] for name in texts.REPORTS if any(name in m for _, m in rows)}
-    meanings = meanings | found
+    meanings = {name: m for name, m in meanings.items() if any(name in found for _, found in rows)}
     numbers = [(label, *(f"{number(m.get(n)):.5g}" for n in meanings)) for label, m in rows]
     header = ("evaluation", *(labelled(n, meanings) for n in meanings))
     return table(header, numbers, style="numbers")

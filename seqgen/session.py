@@ -66,7 +66,8 @@ def prepare(config: config_dict.ConfigDict, workdir: Path, progress: Progress) -
     objective = configs.assemble(config, dataset.spec)
     chain = optimizer.make(chain_options, options.schedule_steps)
     optimizers = {player.name: chain for player in objective.players}
-    upward = objective.reports[options.monitor].larger_is_better
+    # without a metric to watch the step is, so that the latest is the best
+    upward = options.monitor is None or objective.reports[options.monitor].larger_is_better
 
     def begin() -> State:
         batch = runs.example(dataset.spec, config.dataset.batch_size)

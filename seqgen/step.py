@@ -94,7 +94,7 @@ def make_step(
         for number, player in enumerate(objective.players):
             optimizer = optimizers[player.name]
             rate = optimizer.rate(state.step) * state.monitor.rate_scale
-            prefix = f"{player.name}/" if len(objective.players) > 1 else ""
+            prefix = f"{player.name}/" if number else ""  # the first player's have none
             for update in range(player.updates):
                 key = fold(state.key, UPDATE, state.step, number, update)
                 examples = batch(state.step * player.updates + update, fold(state.key, DATA))

@@ -6,7 +6,7 @@ from pathlib import Path
 import jax.numpy as jnp
 from ml_collections import config_dict
 
-from seqgen import backend, generate, report, run_directory, run_lock
+from seqgen import backend, generate, predictions, report, run_directory, run_lock
 from seqgen import config as configs
 from seqgen import run as runs
 from seqgen.checkpoint import Checkpoints
@@ -126,7 +126,8 @@ def observed(
     """
     metrics = session.validate(state.evaluated, session.arrays, interrupt)
     meter.report("valid", step, metrics)
-    watched = jnp.float32(metrics[session.options.monitor])
+    name = session.options.monitor
+    watched = jnp.float32(step if name is None else metrics[name])
     monitor = session.observe(state.monitor, watched)
     best = int(monitor.since_best) == 0
     if step % session.options.eval_every == 0:
@@ -144,8 +145,8 @@ def finish(session: Session, interrupt: Interrupt, progress: Progress) -> None:
     found = runs.parameters(run, which)
     split = "test" if "test" in session.dataset.num_batches else "valid"
     result = checkpoint_evaluator(run, session.dataset, split)(found, interrupt)
-    progress.say(f"{which} checkpoint: {line(result, run.objective.reports)}")
+    progress.say(f"{which} checkpoint: {line(result, predictions.reports(run))}")
     if run.objective.generate is not None:
         options, seed = generate.usual(run), session.options.seed
         for file in generate.generate(run, found, 1, None, options, seed):
-            progress.say(f"{file} (generated):\n{file.read_text('utf-8')}")
+            progress.say(f"{file} (generated):\n{generate.shown(file)}")

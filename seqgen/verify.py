@@ -10,7 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seqgen import backend, decoding, environment, generate, run, run_directory
+from seqgen import backend, decoding, environment, generate, run, run_directory, samples
 from seqgen.errors import UsageError
 
 # What a record must say, and in which type; a float may be written as an integer.
@@ -68,7 +68,7 @@ def verify(file: Path) -> Verdict:
         return Verdict(Finding.UNREPEATED, sentence)
     source = f"seed {mark['seed']}, index {mark['index']}, step {mark['step']}"
     try:
-        same = again(file.parent.parent, mark).encode() == file.read_bytes()
+        same = again(file.parent.parent, mark) == file.read_bytes()
     except UsageError as error:
         return Verdict(Finding.UNREPEATED, f"its record fits ({source}), but: {error}")
     if same:
@@ -104,8 +104,8 @@ def fits(value: Any, kind: Any) -> bool:
     return kind is None or type(value) in kinds or (type(value) is int and float in kinds)
 
 
-def again(workdir: Path, mark: dict[str, Any]) -> str:
-    """The text that the mark describes. Raises UsageError where it can't be made again."""
+def again(workdir: Path, mark: dict[str, Any]) -> bytes:
+    """The sample that the mark describes. Raises UsageError where it can't be made again."""
     names = {field.name for field in dataclasses.fields(decoding.Options)}
     if mark["decoding"].keys() != names:
         raise UsageError("its decoding options are not those of this version")
@@ -121,12 +121,12 @@ def again(workdir: Path, mark: dict[str, Any]) -> str:
         picture = Path(prompt or "")
         if not picture.is_file() or run_directory.file_digest(picture) != shown:
             raise UsageError(f"the picture that it describes, {picture}, is gone or another one")
-    return generate.sample(opened, found, range(index, index + 1), prompt, options, seed)[0]
+    return samples.make(opened, found, range(index, index + 1), prompt, options, seed)[0].content
 
 
 def main(file: Path, *, compilation_cache: bool) -> Verdict:
     """The verb: verifies and prints what it finds."""
-    backend.start(generate.BLOCK, compilation_cache=compilation_cache)  # as when it was generated
+    backend.start(samples.BLOCK, compilation_cache=compilation_cache)  # as when it was generated
     verdict = verify(file)
     print(f"{verdict.finding.value}: {verdict.sentence}")
     return verdict

@@ -5,7 +5,7 @@ import textwrap
 import pytest
 from absl import flags
 
-from seqgen import config, run_directory
+from seqgen import config, overrides, run_directory
 from seqgen.errors import UsageError
 
 
@@ -33,7 +33,7 @@ def experiment(tmp_path):
 
 def parsed(*arguments):
     values = flags.FlagValues()
-    rest, _ = config.from_command_line(["launch.py", *arguments], values)
+    rest, _ = overrides.from_command_line(["launch.py", *arguments], values)
     values(rest)
     return values.config
 

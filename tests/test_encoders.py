@@ -15,11 +15,11 @@ FEATURES = {"conv": (B, 3, 3, 12), "mlp": (B, 12)}
 
 
 def built(name):
-    encoder = encoders.make(name, (8, 12))
+    encoder = encoders.make(name, (8, 12), jax.nn.relu, normalize=True)
     return jax.jit(encoder.apply), jax.jit(encoder.init)(jax.random.key(1), X_BHWC)
 
 
-@pytest.mark.parametrize("name", encoders.NAMES)
+@pytest.mark.parametrize("name", encoders.OF_PICTURES)
 def test_a_row_is_what_it_is_alone_and_every_parameter_and_pixel_matters(name):
     encode, variables = built(name)
     together = encode(variables, X_BHWC)
@@ -39,16 +39,20 @@ def test_the_map_keeps_where_things_are():
     assert changed[0, 0] > 3 * changed[2, 2]  # where the normalisation alone has changed it
 
 
+@pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("sides", [(12, 10), (7, 9), (1, 2)])
-def test_the_product_is_the_convolution(sides):
+def test_the_product_is_the_convolution(sides, stride):
     x_BHWC = jax.random.normal(jax.random.key(2), (B, *sides, C))
     kernel = jax.random.normal(jax.random.key(3), (3, 3, C, 5))
     plain = partial(
         jax.lax.conv_general_dilated,
-        window_strides=(2, 2),
+        window_strides=(stride, stride),
         padding="SAME",
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
     np.testing.assert_allclose(
-        encoders.halving(x_BHWC, kernel), plain(x_BHWC, kernel), rtol=1e-4, atol=1e-4
+        encoders.by_patches(x_BHWC, kernel, (stride, stride), "SAME"),
+        plain(x_BHWC, kernel),
+        rtol=1e-4,
+        atol=1e-4,
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import runs
 
-from seqgen import alignment, decoding, evaluate, generate, marks, report, verify
+from seqgen import alignment, decoding, evaluate, generate, marks, report, samples, verify
 from seqgen import config as configs
 from seqgen import run as stored_runs
 from seqgen.datasets import vocabulary
@@ -31,17 +31,17 @@ def opened(tmp_path_factory):
 
 
 def answered(opened, prompt, indices=range(1), seed=0, **options):
-    return generate.sample(*opened, indices, prompt, decoding.Options(**options), seed)
+    return samples.sample(*opened, indices, prompt, decoding.Options(**options), seed)
 
 
 def test_every_line_is_answered_on_a_line_alone_or_among_others(opened):
-    lines = [f"{day} May 1987" for day in range(1, generate.BLOCK + 4)]
+    lines = [f"{day} May 1987" for day in range(1, samples.BLOCK + 4)]
     (together,) = answered(opened, "\n".join(lines))
     assert len(together.splitlines()) == len(lines)
     (first,) = answered(opened, lines[0])
     assert together.splitlines()[0] == first.rstrip("\n")
     greedy = answered(opened, "\n".join(lines), temperature=0.0)[0].splitlines()
-    for place in (0, 5, generate.BLOCK + 2):
+    for place in (0, 5, samples.BLOCK + 2):
         assert answered(opened, lines[place], temperature=0.0) == [f"{greedy[place]}\n"]
 
 
@@ -153,7 +153,7 @@ def test_who_chooses_among_which_tokens_to_draw_draws(opened):
 
 
 def test_answers_that_a_beam_is_too_wide_for_have_no_likelihood():
-    assert generate.plain(np.asarray([[-1.25, -np.inf]])) == [[-1.25, None]]
+    assert samples.plain(np.asarray([[-1.25, -np.inf]])) == [[-1.25, None]]
 
 
 def test_beside_answers_is_a_picture_of_attention_with_a_mark_of_its_own(opened):
@@ -172,7 +172,7 @@ def test_beside_answers_is_a_picture_of_attention_with_a_mark_of_its_own(opened)
 def test_the_attention_of_an_answer_depends_on_no_other(opened):
     run, found = opened
     lines = ["3 May 1987", "the 1 of January 2000"]
-    (made,) = generate.make(run, found, range(1), "\n".join(lines), OPTIONS, 0)
+    (made,) = samples.make(run, found, range(1), "\n".join(lines), OPTIONS, 0)
     together = alignment.weights(run, found, made.answers)
     for pair, weights in zip(made.answers, together, strict=True):
         assert weights.shape == (len(pair.written), len(pair.read))
@@ -223,6 +223,6 @@ def test_an_input_longer_than_any_of_the_data_is_answered(opened):
 
 def test_answers_are_usually_greedy(opened):
     run, found = opened
-    usual = generate.sample(run, found, range(1), "3 May 1987", generate.usual(run), 0)
+    usual = samples.sample(run, found, range(1), "3 May 1987", generate.usual(run), 0)
     assert usual == answered(opened, "3 May 1987", temperature=0.0)
     assert usual != answered(opened, "3 May 1987", temperature=5.0)

@@ -1,11 +1,12 @@
 """Captions out of a run directory: of a picture file, marked with what was shown."""
 
+import jax
 import numpy as np
 import pytest
 import runs
 from PIL import Image
 
-from seqgen import compare, decoding, generate, verify
+from seqgen import compare, decoding, generate, samples, verify
 from seqgen import config as configs
 from seqgen import run as stored_runs
 from seqgen.datasets import pairs
@@ -38,7 +39,7 @@ def picture(tmp_path):
 
 def described(opened, prompt, **options):
     options = decoding.Options(**({"temperature": 0.0} | options))
-    return generate.sample(*opened, range(1), prompt, options, 0)
+    return samples.sample(*opened, range(1), prompt, options, 0)
 
 
 def test_without_a_picture_the_first_of_validation_are_described(opened):
@@ -48,7 +49,7 @@ def test_without_a_picture_the_first_of_validation_are_described(opened):
     batch = dataset.batch(dataset.arrays, "valid", 0, None)
     inputs = {"inputs": batch["inputs"]}
     options = decoding.Options(length=run.spec["targets"]["length"], temperature=0.0)
-    keys_B = generate.jax.random.split(generate.jax.random.key(0), 8)
+    keys_B = jax.random.split(jax.random.key(0), 8)
     tokens = run.objective.generate(found.params, keys_B, inputs, options)
     expected = [pairs.decode(run.spec, row) for row in np.asarray(tokens)[:3]]
     assert described(opened, None)[0].splitlines() == expected

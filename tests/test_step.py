@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from seqgen import config as configs
-from seqgen import optimizer
+from seqgen import objectives, optimizer
 from seqgen import step as steps
 from seqgen.models import many_to_many
 from seqgen.objectives import likelihood
@@ -227,3 +227,57 @@ def test_dropout_differs_from_step_to_step_and_not_in_evaluation():
     a, _ = fixed(state.params, memory, examples, jax.random.key(1))
     b, _ = fixed(state.params, memory, examples, jax.random.key(2))
     np.testing.assert_array_equal(a["loss"][0], b["loss"][0])
+
+
+def two_players(updates):
+    """Numbers a and b: a is drawn to b and to the batch, b away from a; each sees the other."""
+
+    def towards(own, params, memory, batch, clock):
+        loss = jnp.sum((own - params["b"] - batch["inputs"]) ** 2)
+        return loss, (jnp.sum(batch["weight_B"]), memory, {"loss": loss})
+
+    def away(own, params, memory, batch, clock):
+        loss = -jnp.sum((own - params["a"] - batch["inputs"]) ** 2) / 4
+        return loss, (jnp.sum(batch["weight_B"]), memory, {"loss": loss})
+
+    return objectives.Objective(
+        players=(
+            objectives.Player("a", updates, towards),
+            objectives.Player("b", 1, away),
+        ),
+        init=lambda key, batch: ({"a": jnp.float32(1), "b": jnp.float32(-2)}, {"rows": None}),
+        measure=None,
+        finalize=dict,
+        reports={},
+        generate=None,
+    )
+
+
+@pytest.mark.parametrize("updates", [1, 3])
+def test_players_move_in_turn_each_time_on_a_batch_of_its_own(updates):
+    def numbers(index, key):
+        del key
+        return {"inputs": jnp.full(2, index, jnp.float32), "weight_B": jnp.ones(2)}
+
+    options = configs.options(
+        configs.default(dataset="text", model="many_to_many", objective="likelihood")
+    )
+    chain = optimizer.make(optimizer.Options(rule="sgd", learning_rate=0.1), 10)
+    mesh = jax.make_mesh((1,), ("batch",), (jax.sharding.AxisType.Auto,))
+    game = two_players(updates)
+    chains = {"a": chain, "b": chain}
+    state = steps.init(game, chains, numbers(0, None), options, False)
+    step = jax.jit(steps.make_step(game, chains, numbers, options, mesh))
+    a, b = 1.0, -2.0
+    for number in range(2):
+        state, metrics = step(state)
+        for update in range(updates):
+            a -= 0.1 * 2 * (a - b - (number * updates + update))
+        before = b
+        b += 0.1 * (b - a - number) / 2
+        assert float(state.params["a"]) == pytest.approx(a, rel=1e-5)
+        assert float(state.params["b"]) == pytest.approx(b, rel=1e-5)
+        assert float(metrics["b/loss"]) == pytest.approx(
+            -((before - a - number) ** 2) / 4, rel=1e-4
+        )
+        assert "loss" in metrics and "a/loss" not in metrics

@@ -73,7 +73,7 @@ class OneToMany(nn.Module):
     def setup(self) -> None:
         o = self.options
         if not o.blind:
-            self.encoder = encoders.make(o.encoder, o.encoder_sizes)
+            self.encoder = encoders.make(o.encoder, o.encoder_sizes, nn.relu, normalize=True)
         if o.attention is not None:
             self.places = Places()
         self.decoder = Decoder(o, self.output_size)

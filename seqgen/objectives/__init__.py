@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -49,3 +50,9 @@ class Objective(NamedTuple):
     finalize: Callable[[dict[str, float]], dict[str, float]]
     reports: dict[str, Meaning]
     generate: Callable[..., Any] | None
+
+
+def example_keys(batch: Batch, number: int | jax.Array) -> jax.Array:
+    """The `number`-th key of each example [B], the same whatever batch it is in."""
+    base = jax.random.fold_in(jax.random.key(0), number)
+    return jax.vmap(partial(jax.random.fold_in, base))(batch["index_B"])

@@ -1,0 +1,34 @@
+"""Points on a ring of eight tight clusters, by an adversarial game: are all clusters found?
+
+python launch.py train --config=experiments/ring_gan.py        (default, minimax)
+8 minutes on 2 CPU cores, mostly busy. One seed, test modes 8 of 8, 93.5 % of 2,500 samples within 3
+sigma of one, reverse KL 0.001 (published, PacGAN4: 7.8, 95.9 % and 0.07). A classifier still tells
+them from the data, 56.3 % right. minimax was not run.
+"""
+
+from ml_collections import config_dict
+
+from seqgen import config
+
+VARIANTS = ("default", "minimax")
+
+
+def get_config(arg: str | None = None) -> config_dict.ConfigDict:
+    variant = config.variant_of(arg, VARIANTS)
+    c = config.default(dataset="points", model="gan", objective="adversarial")
+    c.dataset.shape, c.dataset.batch_size = "ring", 512
+    c.model.encoder_sizes = c.model.decoder_sizes = (256, 256, 256)
+    c.model.latent_size = 16
+    c.num_steps = 12_000
+    c.log_every, c.eval_every, c.checkpoint_every = 200, 3000, 3000
+    c.monitor = None
+    c.ema = 0.999
+    c.optimizer.rule, c.optimizer.learning_rate = "adam", 1e-3
+    c.optimizer.beta1, c.optimizer.beta2 = 0.0, 0.99
+    c.optimizer.schedule = "cosine"
+    if variant == "minimax":
+        c.objective.loss = "minimax"
+    else:
+        c.objective.r1 = c.objective.r2 = 1.0
+        c.objective.penalty_steps, c.objective.penalty_end = c.num_steps, 0.01
+    return c

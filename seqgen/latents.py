@@ -1,0 +1,184 @@
+"""What an evaluation says of a model with a latent vector, beside its numbers.
+
+Of a variational one the log-likelihood by importance sampling, the units in use, and how the
+posteriors fill the prior; of every such model pictures of what it makes.
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from seqgen import config as configs
+from seqgen import decoding, pictures, run_directory
+from seqgen.datasets import Dataset
+from seqgen.details import Details, Predict, every
+from seqgen.interrupt import Interrupt
+from seqgen.metrics import Meaning
+from seqgen.metrics import latents as metrics
+from seqgen.objectives import elbo
+from seqgen.run import Found, Run
+
+CHUNK = 50  # samples of each example that are computed together
+SHOWN = 10  # examples of a picture
+REACH = 3.0  # deviations of the prior that traversals walk to either side
+
+
+def reports(run: Run) -> dict[str, Meaning]:
+    """What the evaluations of a run add to the numbers of its objective."""
+    if "elbo" not in run.objective.reports:
+        return {}
+    return {
+        named(run): Meaning("nats", larger_is_better=False),
+        "active_units": Meaning("", larger_is_better=True),
+        "aggregate_kl": Meaning("nats", larger_is_better=False),
+        "mutual_information": Meaning("nats", larger_is_better=True),
+    }
+
+
+def named(run: Run) -> str:
+    """A likelihood is called after its estimator."""
+    return f"nll_iwae_{run.config.objective.evaluation_samples}"
+
+
+def describer(
+    run: Run, dataset: Dataset, split: str
+) -> Callable[[Found, Any, Interrupt, Path], Details]:
+    """(checkpoint, the dataset's arrays, interrupt, path) -> details; draws beside the path."""
+    model = configs.model(run.config, run.spec)
+    variational = "elbo" in run.objective.reports
+    look = posteriors(run, model, dataset, split) if variational else codes(model, dataset, split)
+
+    def describe(found: Found, arrays: Any, interrupt: Interrupt, path: Path) -> Details:
+        pieces = list(every(look, found, dataset, split, arrays, interrupt))
+        seen = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+        draw(run, model, found, seen, path)
+        if not variational:
+            return Details({}, {}, "")
+        used_Z, whole = (
+            metrics.active_units(seen["mean"]),
+            metrics.aggregate(seen["mean"], seen["log_variance"]),
+        )
+        numbers = {
+            named(run): math.fsum(map(float, seen["nats"])) / len(seen["nats"]),
+            "active_units": float(used_Z.sum()),
+            "aggregate_kl": whole.kl,
+            "mutual_information": whole.mutual_information,
+        }
+        facts = {"n": len(seen["nats"]), "aggregate_n": whole.n}
+        return Details(numbers, facts, "")
+
+    return describe
+
+
+def posteriors(run: Run, model: Any, dataset: Dataset, split: str) -> Predict:
+    """Compiles once for each shape: each example's posterior, and -log p(x) in nats.
+
+    The importance-weighted bound with many samples (Burda et al. 2016), a chunk at a time.
+    """
+    options = configs.options(run.config, "objective")
+    size = min(CHUNK, options.evaluation_samples)
+    chunks = -(-options.evaluation_samples // size)
+
+    @partial(jax.jit, static_argnums=3)
+    def predict(params, arrays, index, shape):
+        batch = dataset.batch(arrays, split, index, None, *shape)
+        if options.binarization is not None:
+            batch = batch | {"inputs": elbo.fixed_bits(batch)}
+        own, latent = params["model"], (size, model.options.latent_size)
+
+        def one_chunk(log_sum_B, number):
+            # further noise than that which the evaluated bound has had
+            noise_KBZ = elbo.noise(batch, 1 + number, latent)
+            posterior = elbo.sampled(model, own, batch, noise_KBZ)
+            log_w_KB, _ = elbo.log_weights(model, own, batch, posterior)
+            real_K1 = (number * size + jnp.arange(size) < options.evaluation_samples)[:, None]
+            more_B = jax.nn.logsumexp(jnp.where(real_K1, log_w_KB, -jnp.inf), axis=0)
+            return jnp.logaddexp(log_sum_B, more_B), (posterior.mean, posterior.log_variance)
+
+        nothing_B = jnp.full(batch["weight_B"].shape, -jnp.inf)
+        log_sum_B, (mean, log_variance) = jax.lax.scan(one_chunk, nothing_B, jnp.arange(chunks))
+        kept = {n: batch[n] for n in ("inputs", "weight_B", "targets") if n in batch}
+        nats_B = math.log(options.evaluation_samples) - log_sum_B
+        return kept | {"mean": mean[0], "log_variance": log_variance[0], "nats": nats_B}
+
+    return predict
+
+
+def codes(model: Any, dataset: Dataset, split: str) -> Predict:
+    """Compiles once for each shape: each example's latent vector, as `mean`."""
+
+    @partial(jax.jit, static_argnums=3)
+    def predict(params, arrays, index, shape):
+        batch = dataset.batch(arrays, split, index, None, *shape)
+        kept = {n: batch[n] for n in ("inputs", "weight_B", "targets") if n in batch}
+        variables = {"params": params["model"]}
+        code_BZ = model.apply(
+            variables, batch["inputs"], length_B=batch.get("length_B"), method="encode"
+        )
+        return kept | {"mean": code_BZ}
+
+    return predict
+
+
+def draw(run: Run, model: Any, found: Found, seen: dict[str, np.ndarray], path: Path) -> None:
+    """Writes PATH-reconstructions.png, -interpolation, -latent and, of what can generate, -samples.
+
+    Of a variational model also -traversals, along the units that vary most.
+    """
+
+    def write(what: str, drawn: bytes) -> None:
+        run_directory.write_bytes(path.with_name(f"{path.name}-{what}.png"), drawn)
+
+    conditional = getattr(model, "classes", None) is not None
+    labels_N = seen["targets"] if conditional else None
+
+    @jax.jit
+    def decode(z_NZ, labels_N):
+        variables = {"params": found.params["model"]}
+        told = () if labels_N is None else (labels_N,)
+        return model.apply(variables, z_NZ, *told, method="decode")
+
+    def made(z_NZ, examples: np.ndarray) -> np.ndarray:
+        """Decoded with the classes of those examples."""
+        told = None if labels_N is None else labels_N[examples]
+        return np.asarray(decode(jnp.asarray(z_NZ), told))
+
+    title, mean_NZ = f"{path.name} (generated)", seen["mean"]
+    first = np.arange(min(SHOWN, len(mean_NZ)))
+    again = made(mean_NZ[first], first)
+    rows = [seen["inputs"][first], again]
+    write("reconstructions", pictures.gallery(rows, ["example", "made again"], title))
+    others, share_S = np.roll(first, 1), np.linspace(0, 1, SHOWN)[:, None]
+    between = [
+        made((1 - share_S) * mean_NZ[a] + share_S * mean_NZ[b], np.full(SHOWN, a))
+        for a, b in zip(first[:6], others[:6], strict=True)
+    ]
+    write("interpolation", pictures.gallery(between, None, title))
+    order = np.argsort(-np.var(mean_NZ, axis=0))
+    if len(order) > 1:
+        write("latent", pictures.scatter(mean_NZ[:, order[:2]], seen.get("targets"), path.name))
+    if "log_variance" not in seen:
+        return
+    walks = []
+    for unit in order[:8]:
+        z_SZ = np.repeat(mean_NZ[:1], SHOWN, axis=0)
+        z_SZ[:, unit] = np.linspace(-REACH, REACH, SHOWN)
+        walks.append(made(z_SZ, np.zeros(SHOWN, int)))
+    write("traversals", pictures.gallery(walks, [f"z {unit}" for unit in order[:8]], title))
+    write("samples", pictures.gallery(samples(run, found), None, title))
+
+
+def samples(run: Run, found: Found) -> list[np.ndarray]:
+    """Rows of new examples; of a conditional model a column for each class."""
+    keys_N = jax.random.split(jax.random.key(0), SHOWN * SHOWN)
+    targets_N = np.arange(SHOWN * SHOWN) % run.spec["targets"].get("size", 1)
+    options = decoding.Options()
+    make = jax.jit(partial(run.objective.generate, options=options))
+    drawn = np.asarray(make(found.params, keys_N, {"targets": targets_N}))
+    return list(drawn.reshape(SHOWN, SHOWN, *drawn.shape[1:]))

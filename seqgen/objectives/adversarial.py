@@ -1,0 +1,185 @@
+"""The game of real and fake: two players that move in turn, each with a loss of its own.
+
+The discriminator scores examples, d(x) being its logit that x is real; the generator makes examples
+of noise. A loss is a pair of functions of both scores, each one line of formula.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from seqgen.errors import UsageError, not_among, out_of_range
+from seqgen.metrics import Meaning
+from seqgen.objectives import Batch, Clock, Memory, Objective, Params, Player, example_keys
+
+
+class Loss(NamedTuple):
+    """Of the scores of real and of fake examples [B], what each player makes small [B]."""
+
+    discriminator: Callable[[jax.Array, jax.Array], jax.Array]
+    generator: Callable[[jax.Array, jax.Array], jax.Array]
+
+
+softplus = jax.nn.softplus  # softplus(-d) = -log sigmoid(d)
+LOSSES = {
+    # Goodfellow et al. 2014, equation 1: log(1 - D(fake)) has no slope where the fake is found out
+    "minimax": Loss(lambda r, f: softplus(-r) + softplus(f), lambda r, f: -softplus(f)),
+    # the same, the generator raising log D(fake) instead
+    "non_saturating": Loss(lambda r, f: softplus(-r) + softplus(f), lambda r, f: softplus(-f)),
+    # Mao et al. 2017 with labels 1, 0 and 1
+    "least_squares": Loss(
+        lambda r, f: 0.5 * (r - 1) ** 2 + 0.5 * f**2, lambda r, f: 0.5 * (f - 1) ** 2
+    ),
+    # Lim & Ye 2017, Miyato et al. 2018
+    "hinge": Loss(lambda r, f: jax.nn.relu(1 - r) + jax.nn.relu(1 + f), lambda r, f: -f),
+    # Arjovsky et al. 2017; needs a gradient penalty
+    "wasserstein": Loss(lambda r, f: f - r, lambda r, f: -f),
+    # Jolicoeur-Martineau 2019, as in Huang et al. 2024: a fake beside each real example
+    "relativistic": Loss(lambda r, f: softplus(f - r), lambda r, f: softplus(r - f)),
+}
+REPORTS = {
+    "loss": Meaning("", larger_is_better=True),  # the discriminator's, without penalties
+    "d_real": Meaning("", larger_is_better=True),  # mean sigmoid(d) of real examples
+    "d_fake": Meaning("", larger_is_better=True),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    loss: str = "relativistic"  # minimax, non_saturating, least_squares, hinge, wasserstein
+    updates: int = 1  # of the discriminator for each of the generator, each on a batch of its own
+    r1: float | None = None  # times half the squared slope of d at real examples (Mescheder 2018)
+    r2: float | None = None  # the same at fake ones
+    penalty_steps: int | None = None  # over which r1 and r2 shrink, by a cosine
+    penalty_end: float = 0.1  # to this share of what they were
+    gradient_penalty: float | None = (
+        None  # times (slope - 1)² between real and fake (Gulrajani 2017)
+    )
+
+    def problems(self) -> Iterator[str]:
+        yield from not_among(self, "objective.", loss=LOSSES)
+        yield from out_of_range(
+            self,
+            "objective.",
+            updates="[1, inf)",
+            r1="(0, inf)",
+            r2="(0, inf)",
+            penalty_steps="[1, inf)",
+            penalty_end="[0, 1]",
+            gradient_penalty="(0, inf)",
+        )
+
+
+def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
+    """The objective of a model with `generate` and `discriminate`, such as `gan`."""
+    del spec
+    if not hasattr(model, "discriminate"):
+        raise UsageError("objective adversarial needs a model of two players: gan")
+    chosen = LOSSES[options.loss]
+    latent = model.options.latent_size
+
+    def init(key: jax.Array, batch: Batch) -> tuple[Params, Memory]:
+        rows = len(batch["inputs"])
+        label_B = jnp.zeros(rows, jnp.int32)  # of any class
+        params = dict(model.init(key, jnp.zeros((rows, latent)), label_B)["params"])
+        own = {"generator": params.pop("generator")}
+        return {"discriminator": params, "generator": own}, {"rows": None}
+
+    def scores(read: Any, makes: Any, batch: Batch, z_BZ: jax.Array):
+        """(real examples, fake ones, d): the fakes have the classes of the real ones."""
+        label_B = batch.get("targets")
+        fake = model.apply({"params": makes}, z_BZ, label_B, method="generate")
+        judge = partial(model.apply, {"params": read}, method="discriminate")
+        return batch["inputs"], fake, lambda x: judge(x, label_B)
+
+    def of_discriminator(own, params: Params, memory: Memory, batch: Batch, clock: Clock):
+        key_z, key_mix = jax.random.split(clock[1])
+        z_BZ = jax.random.normal(key_z, (len(batch["weight_B"]), latent))
+        real, fake, d = scores(own, params["generator"], batch, z_BZ)
+        real_B, fake_B = d(real), d(fake)
+        loss_B = chosen.discriminator(real_B, fake_B)
+        penalty_B = _penalties(options, d, real, fake, key_mix, clock[0])
+        weight_B = batch["weight_B"]
+        sums = {
+            "loss": jnp.sum(loss_B * weight_B),
+            "penalty": jnp.sum(penalty_B * weight_B),
+            "d_real": jnp.sum(jax.nn.sigmoid(real_B) * weight_B),
+            "d_fake": jnp.sum(jax.nn.sigmoid(fake_B) * weight_B),
+        }
+        return sums["loss"] + sums["penalty"], (jnp.sum(weight_B), memory, sums)
+
+    def of_generator(own, params: Params, memory: Memory, batch: Batch, clock: Clock):
+        weight_B = batch["weight_B"]
+        z_BZ = jax.random.normal(clock[1], (len(weight_B), latent))
+        real, fake, d = scores(params["discriminator"], own, batch, z_BZ)
+        total = jnp.sum(chosen.generator(d(real), d(fake)) * weight_B)
+        return total, (jnp.sum(weight_B), memory, {"loss": total})
+
+    def measure(params: Params, memory: Memory, batch: Batch, key: jax.Array):
+        del key  # the noise of an example depends on its number alone, not on its batch
+        draw = partial(jax.random.normal, shape=(latent,))
+        z_BZ = jax.vmap(draw)(example_keys(batch, 0))
+        real, fake, d = scores(params["discriminator"], params["generator"], batch, z_BZ)
+        real_B, fake_B, weight_B = d(real), d(fake), batch["weight_B"]
+        values = {
+            "loss": chosen.discriminator(real_B, fake_B),
+            "d_real": jax.nn.sigmoid(real_B),
+            "d_fake": jax.nn.sigmoid(fake_B),
+        }
+        return {name: (value_B * weight_B, weight_B) for name, value_B in values.items()}, memory
+
+    return Objective(
+        players=(
+            Player("discriminator", options.updates, of_discriminator),
+            Player("generator", 1, of_generator),
+        ),
+        init=init,
+        measure=measure,
+        finalize=dict,
+        reports=REPORTS,
+        generate=partial(_generate, model),
+    )
+
+
+def _penalties(options, d, real, fake, key, step):
+    """What the slope of the discriminator costs, [B]."""
+    shrunk = 1.0
+    if options.penalty_steps is not None:
+        done = jnp.minimum(step / options.penalty_steps, 1.0)
+        left = 0.5 * (1 + jnp.cos(jnp.pi * done))
+        shrunk = options.penalty_end + (1 - options.penalty_end) * left
+    cost_B = jnp.zeros(len(real))
+    if options.r1 is not None:
+        cost_B += 0.5 * options.r1 * shrunk * squared_slope(d, real)
+    if options.r2 is not None:
+        cost_B += 0.5 * options.r2 * shrunk * squared_slope(d, fake)
+    if options.gradient_penalty is not None:
+        shape = (len(real),) + (1,) * (real.ndim - 1)
+        share = jax.random.uniform(key, shape)
+        between = share * real + (1 - share) * fake
+        # the root has no slope at 0
+        slope_B = jnp.sqrt(squared_slope(d, between) + 1e-12)
+        cost_B += options.gradient_penalty * (slope_B - 1) ** 2
+    return cost_B
+
+
+def squared_slope(d: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
+    """|grad d|² at each example, [B]; no example may influence the score of another."""
+    slope = jax.grad(lambda x: jnp.sum(d(x)))(x)
+    return jnp.sum(slope.reshape(len(x), -1) ** 2, axis=1)
+
+
+def _generate(model: nn.Module, params: Params, keys_B, inputs: Batch, options) -> jax.Array:
+    """Examples [B, *event] of noise each; `temperature` scales it.
+
+    inputs: "targets" [B], the classes to make where the model is conditional.
+    """
+    draw = partial(jax.random.normal, shape=(model.options.latent_size,))
+    z_BZ = options.temperature * jax.vmap(draw)(keys_B)
+    variables = {"params": params["generator"]}
+    return model.apply(variables, z_BZ, inputs.get("targets"), method="generate")

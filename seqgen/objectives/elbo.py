@@ -1,0 +1,238 @@
+"""Bounds on log p(x) of a latent-variable model, one player: the ELBO and what tightens it.
+
+With the importance weights w_k = p(x | z_k) p(z_k) / q(z_k | x) of K samples from q(z | x), `elbo`
+is the mean of log w (Kingma and Welling 2014), `iwae` the log of the mean of w (Burda, Grosse and
+Salakhutdinov 2016), and `dreg` the same bound with the doubly-reparameterised gradient, whose noise
+does not drown it as K grows (Tucker et al. 2019).
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from seqgen import densities
+from seqgen.errors import UsageError, not_among, out_of_range
+from seqgen.metrics import Meaning
+from seqgen.objectives import Batch, Clock, Memory, Objective, Params, Player, example_keys
+
+BOUNDS = ("elbo", "iwae", "dreg")
+BINARIZATIONS = ("dynamic", "fixed")
+REPORTS = {
+    "loss": Meaning("nats", larger_is_better=False),  # minus the bound that is trained
+    "elbo": Meaning("nats", larger_is_better=True),
+    "reconstruction": Meaning("nats", larger_is_better=False),  # -E log p(x | z)
+    "kl": Meaning("nats", larger_is_better=False),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    bound: str = "elbo"  # elbo, iwae, dreg
+    samples: int = 1  # K, of q(z | x) for each example
+    beta: float = 1.0  # weight of the KL (Higgins et al. 2017): with another than 1 it is no bound
+    warmup_steps: int | None = None  # over which that weight grows from 0 (Bowman et al. 2016)
+    free_bits: float | None = None  # nats of each latent number's KL that cost nothing
+    binarization: str | None = None  # of pictures: dynamic, drawn each time; fixed, once an example
+    evaluation_samples: int = 5000  # K of the log-likelihood that a checkpoint is evaluated by
+
+    def problems(self) -> Iterator[str]:
+        yield from not_among(self, "objective.", bound=BOUNDS, binarization=BINARIZATIONS)
+        yield from out_of_range(
+            self,
+            "objective.",
+            samples="[1, inf)",
+            evaluation_samples="[1, inf)",
+            beta="[0, inf)",
+            warmup_steps="[1, inf)",
+            free_bits="(0, inf)",
+        )
+        weighed = self.beta != 1 or self.warmup_steps is not None or self.free_bits is not None
+        if self.bound != "elbo" and weighed:
+            yield (
+                "objective.beta, warmup_steps and free_bits weigh the KL of objective.bound=elbo; "
+                f"{self.bound} has none of its own"
+            )
+
+
+class Posterior(NamedTuple):
+    """q(z | x) and K samples of it."""
+
+    mean: jax.Array  # [B, Z]
+    log_variance: jax.Array  # [B, Z]
+    z: jax.Array  # [K, B, Z]
+
+
+def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
+    """The objective of a model with `encode`, `decode` and `log_likelihood`, such as `vae`."""
+    if not hasattr(model, "log_likelihood"):
+        raise UsageError("objective elbo needs a model with a likelihood of its input: vae")
+    if options.binarization is not None and spec["inputs"]["kind"] != "image":
+        raise UsageError(
+            f"objective.binarization is for pictures; dataset {spec['dataset']} has "
+            f"{spec['inputs']['kind']} inputs"
+        )
+
+    def init(key: jax.Array, batch: Batch) -> tuple[Params, Memory]:
+        label_B = jnp.zeros(len(batch["inputs"]), jnp.int32)  # of any class
+        variables = model.init(key, batch["inputs"], label_B)
+        return {"model": variables["params"]}, {"rows": None}
+
+    def loss(own, params: Params, memory: Memory, batch: Batch, clock: Clock):
+        del params  # one player: its own parameters are all there are
+        step, key = clock
+        key_bits, key_z = jax.random.split(key)
+        if options.binarization == "dynamic":
+            batch = batch | {"inputs": drawn(key_bits, batch["inputs"])}
+        elif options.binarization == "fixed":
+            batch = batch | {"inputs": fixed_bits(batch)}
+        shape = (options.samples, len(batch["weight_B"]), model.options.latent_size)
+        posterior = sampled(model, own, batch, jax.random.normal(key_z, shape))
+        bound_B, terms = _bound(options, model, own, batch, posterior, _weight(options, step))
+        weight_B = batch["weight_B"]
+        sums = {name: jnp.sum(x_B * weight_B) for name, x_B in terms.items()}
+        sums["loss"] = -jnp.sum(bound_B * weight_B)
+        return sums["loss"], (jnp.sum(weight_B), memory, sums)
+
+    def measure(params: Params, memory: Memory, batch: Batch, key: jax.Array):
+        del key  # what an example is given depends on its number alone, not on its batch
+        weight_B = batch["weight_B"]
+        if options.binarization is not None:
+            batch = batch | {"inputs": fixed_bits(batch)}
+        size = (options.samples, model.options.latent_size)
+        posterior = sampled(model, params["model"], batch, noise(batch, 0, size))
+        whole = dataclasses.replace(options, beta=1.0, free_bits=None)
+        bound_B, terms = _bound(whole, model, params["model"], batch, posterior, 1.0)
+        terms |= {"loss": -bound_B, "elbo": -terms["reconstruction"] - terms["kl"]}
+        return {name: (x_B * weight_B, weight_B) for name, x_B in terms.items()}, memory
+
+    return Objective(
+        players=(Player("model", 1, loss),),
+        init=init,
+        measure=measure,
+        finalize=dict,
+        reports=REPORTS,
+        generate=partial(_generate, model),
+    )
+
+
+def sampled(model: nn.Module, params: Any, batch: Batch, noise_KBZ: jax.Array) -> Posterior:
+    """K samples z = mean + exp(log-variance / 2) * noise of each example's q(z | x)."""
+    mean_BZ, log_variance_BZ = model.apply(
+        {"params": params},
+        batch["inputs"],
+        batch.get("targets"),
+        batch.get("length_B"),
+        method="encode",
+    )
+    z_KBZ = mean_BZ[None] + jnp.exp(0.5 * log_variance_BZ)[None] * noise_KBZ
+    return Posterior(mean_BZ, log_variance_BZ, z_KBZ)
+
+
+def log_likelihood(model: nn.Module, params: Any, batch: Batch, z_KBZ: jax.Array) -> jax.Array:
+    """log p(x | z_k) in nats, [K, B]."""
+
+    def rows(x_B):
+        """K times the batch, one after the other."""
+        return jnp.broadcast_to(x_B[None], (len(z_KBZ), *x_B.shape)).reshape(-1, *x_B.shape[1:])
+
+    label_X = rows(batch["targets"]) if "targets" in batch else None
+    z_XZ = z_KBZ.reshape(-1, z_KBZ.shape[-1])
+    log_p_X = model.apply(
+        {"params": params}, rows(batch["inputs"]), z_XZ, label_X, method="log_likelihood"
+    )
+    return log_p_X.reshape(z_KBZ.shape[:2])
+
+
+def log_weights(
+    model: nn.Module, params: Any, batch: Batch, posterior: Posterior
+) -> tuple[jax.Array, jax.Array]:
+    """(log w_k, log p(x | z_k)), both [K, B]."""
+    mean_BZ, log_variance_BZ, z_KBZ = posterior
+    log_p_x_KB = log_likelihood(model, params, batch, z_KBZ)
+    # the normalisers of prior and posterior are the same
+    of_prior_KB = -0.5 * jnp.sum(z_KBZ**2, axis=-1)
+    squared_KBZ = (z_KBZ - mean_BZ[None]) ** 2 * jnp.exp(-log_variance_BZ)[None]
+    of_posterior_KB = -0.5 * jnp.sum(squared_KBZ + log_variance_BZ[None], axis=-1)
+    return log_p_x_KB + of_prior_KB - of_posterior_KB, log_p_x_KB
+
+
+def log_mean(log_w_KB: jax.Array) -> jax.Array:
+    """log of the mean of w over the samples, [B]."""
+    return jax.nn.logsumexp(log_w_KB, axis=0) - math.log(len(log_w_KB))
+
+
+def _bound(options, model, params, batch, posterior, kl_weight):
+    """(the bound [B] that is trained, the ELBO's terms)."""
+    kl_BZ = densities.kl_from_standard_normal(posterior.mean, posterior.log_variance)
+    if options.bound == "dreg":
+        bound_B, log_p_x_KB = _doubly_reparameterised(model, params, batch, posterior)
+    elif options.bound == "iwae":
+        log_w_KB, log_p_x_KB = log_weights(model, params, batch, posterior)
+        bound_B = log_mean(log_w_KB)
+    else:
+        log_p_x_KB = log_likelihood(model, params, batch, posterior.z)
+        # the KL in closed form, which has less noise than the samples' own
+        cost_BZ = kl_BZ if options.free_bits is None else jnp.maximum(kl_BZ, options.free_bits)
+        bound_B = jnp.mean(log_p_x_KB, axis=0) - kl_weight * jnp.sum(cost_BZ, axis=1)
+    terms = {
+        "reconstruction": -jnp.mean(log_p_x_KB, axis=0),
+        "kl": jnp.sum(kl_BZ, axis=1),
+    }
+    return bound_B, terms
+
+
+def _doubly_reparameterised(model, params, batch, posterior):
+    """(the IWAE bound [B], log p(x | z_k)), whose gradient is Tucker et al. 2019, equation 8.
+
+    The decoder's is that of IWAE: the mean of grad log w_k under the normalised weights. The
+    encoder's goes through the samples alone, and weighs them by the squares of these weights.
+    """
+    still = jax.lax.stop_gradient
+    frozen = still(posterior)
+    log_w_KB, log_p_x_KB = log_weights(model, params, batch, frozen)
+    share_KB = jax.nn.softmax(still(log_w_KB), axis=0)
+    slope_KBZ = jax.grad(
+        lambda z_KBZ: jnp.sum(log_weights(model, still(params), batch, frozen._replace(z=z_KBZ))[0])
+    )(frozen.z)
+    through_z_KB = jnp.sum(still(slope_KBZ) * posterior.z, axis=-1)
+    gradient_B = jnp.sum(share_KB * log_w_KB + share_KB**2 * through_z_KB, axis=0)
+    return still(log_mean(log_w_KB)) + gradient_B - still(gradient_B), log_p_x_KB
+
+
+def _weight(options: Options, step: jax.Array) -> jax.Array | float:
+    """Of the KL, by the clock."""
+    if options.warmup_steps is None:
+        return options.beta
+    return options.beta * jnp.minimum(step / options.warmup_steps, 1.0)
+
+
+def drawn(key: jax.Array, x: jax.Array) -> jax.Array:
+    """Bits that are 1 with the probabilities x."""
+    return jax.random.bernoulli(key, x).astype(x.dtype)
+
+
+def fixed_bits(batch: Batch) -> jax.Array:
+    """The same bits of an example, whenever it comes."""
+    return jax.vmap(drawn)(example_keys(batch, 0), batch["inputs"])
+
+
+def noise(batch: Batch, number: int | jax.Array, size: tuple[int, int]) -> jax.Array:
+    """The `number`-th standard normal noise of each example, [K, B, Z] for a size (K, Z)."""
+    draw = partial(jax.random.normal, shape=size)
+    return jax.vmap(draw, out_axes=1)(example_keys(batch, 1 + number))
+
+
+def _generate(model: nn.Module, params: Params, keys_B, inputs: Batch, options) -> jax.Array:
+    """The mean of p(x | z) for a z of the prior each, [B, *event]; `temperature` scales the prior.
+
+    inputs: "targets" [B], the classes to make where the model is conditional.
+    """
+    draw = partial(jax.random.normal, shape=(model.options.latent_size,))
+    z_BZ = options.temperature * jax.vmap(draw)(keys_B)
+    return model.apply({"params": params["model"]}, z_BZ, inputs.get("targets"), method="decode")
