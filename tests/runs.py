@@ -40,7 +40,7 @@ def small(kind: str, folder: Path) -> config_dict.ConfigDict:
     if kind == "average_and_plateau":
         c.ema = 0.9
         c.optimizer.plateau_patience, c.optimizer.plateau_scale = 1, 0.5
-        c.optimizer.learning_rate = 3.0  # so high that validation stops improving
+        c.optimizer.learning_rate = 30.0  # so high that validation stops improving
         c.model.num_layers, c.model.dropout, c.model.zoneout = 2, 0.2, 0.1
         c.eval_every = 4
     return c

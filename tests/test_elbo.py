@@ -114,7 +114,7 @@ def test_the_doubly_reparameterised_gradient_is_iwaes_in_the_mean_with_less_nois
 
 def test_at_the_exact_posterior_the_encoders_doubly_reparameterised_gradient_is_zero():
     how = {"bound": "dreg", "samples": 4}
-    gradient = jax.grad(lambda p: mean_loss(how, p, jax.random.key(5)))(parameters())
+    gradient = jax.jit(jax.grad(lambda p: mean_loss(how, p, jax.random.key(5))))(parameters())
     for part in ("mean", "log_variance"):
         for leaf in jax.tree.leaves(gradient[part]):
             np.testing.assert_allclose(leaf, 0, atol=1e-5)
@@ -155,7 +155,7 @@ def test_the_weight_of_the_kl_grows_with_the_clock_and_free_nats_cost_nothing():
 
 
 @pytest.mark.parametrize("variance", vae.VARIANCES)
-@pytest.mark.parametrize("size", [0.0, 1.0, 1e6])
+@pytest.mark.parametrize("size", [0.0, 1e6])
 def test_no_input_gives_a_nan(variance, size):
     options = dataclasses.replace(OPTIONS, variance=variance, encoder_sizes=(5,))
     made = elbo.make(elbo.Options(), vae.make(options, SPEC), SPEC)

@@ -211,10 +211,10 @@ def test_a_newline_alone_ends_a_line_of_the_input(opened, tmp_path):
     (tmp_path / "lines").write_bytes(content.encode())
     (tmp_path / "lines.gz").write_bytes(gzip.compress(content.encode()))
     for name in ("lines", "lines.gz"):
-        found = generate.asked(run, generate.given(run, None, tmp_path / name))
+        found = samples.asked(run, generate.given(run, None, tmp_path / name))
         assert [tokens.tolist() for tokens in found] == expected
     with pytest.raises(UsageError, match="line 1 of the input: .*2028.* is not in the vocabulary"):
-        generate.asked(run, "\u2028".join(lines))
+        samples.asked(run, "\u2028".join(lines))
 
 
 def test_an_input_longer_than_any_of_the_data_is_answered(opened):

@@ -45,6 +45,7 @@ def evaluated(run, found, batch_size, split="valid"):
     return dataset, result
 
 
+@pytest.mark.slow
 def test_the_log_likelihood_is_the_bound_with_all_samples_at_once_whatever_the_batches(opened):
     run, found = opened
     dataset, result = evaluated(run, found, batch_size=50)

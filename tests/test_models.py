@@ -96,8 +96,8 @@ def test_many_to_one_reads_the_last_real_step_in_both_directions():
         np.testing.assert_allclose(together[row], alone[0], atol=1e-6)
 
 
-@pytest.mark.parametrize("residual", [False, True])
-@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("residual", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.parametrize("bidirectional", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_what_many_to_one_reads_is_the_top_layers_output(residual, bidirectional):
     options = {"num_layers": 2, "residual": residual, "bidirectional": bidirectional}
     model, variables = built(many_to_one, "real", **options)

@@ -25,8 +25,20 @@ def spec(event):
     return {"dataset": "test"} | EVENTS[event]
 
 
-@pytest.mark.parametrize("normalize", [False, True])
-@pytest.mark.parametrize(("event", "encoder", "decoder"), CASES)
+# each network once with and once without normalisation; all pairs with the slow tests
+QUICK = [
+    (False, "image", "mlp", "conv"),
+    (True, "image", "conv", "mlp"),
+    (False, "series", "recurrent", "recurrent"),
+    (True, "vector", "mlp", "mlp"),
+]
+GRID = [(normalize, *case) for case in CASES for normalize in (False, True)]
+
+
+@pytest.mark.parametrize(
+    ("normalize", "event", "encoder", "decoder"),
+    [case if case in QUICK else pytest.param(*case, marks=pytest.mark.slow) for case in GRID],
+)
 def test_networks_combine_and_keep_rows_apart(event, encoder, decoder, normalize):
     options = networks.NetworkOptions(
         encoder=encoder,
@@ -96,7 +108,11 @@ def test_tokens_and_bad_options_are_refused():
     with pytest.raises(UsageError, match="token inputs"):
         networks.event(tokens)
     options = networks.NetworkOptions(
-        encoder="cnn", decoder="recurrent", decoder_sizes=(8, 9), activation="tan_h", latent_size=0
+        encoder="convo",
+        decoder="recurrent",
+        decoder_sizes=(8, 9),
+        activation="tnh",
+        latent_size=0,
     )
     problems = " ".join(options.problems())
     for word in ("did you mean 'conv'", "must be equal", "activation", "latent_size"):

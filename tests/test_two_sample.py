@@ -135,6 +135,7 @@ def test_all_looks_together_stay_within_alpha(looks):
     assert two_sample.spent(0.05, 3, looks, tests=2) == pytest.approx(levels[2] / 2)
 
 
+@pytest.mark.slow
 def test_repeated_looks_raise_a_false_alarm_no_more_often_than_alpha():
     levels = [two_sample.spent(0.05, look, 5) for look in range(1, 6)]
     alarms, naive = 0, 0
