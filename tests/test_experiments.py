@@ -159,7 +159,7 @@ def test_dates_are_understood(tmp_path):
 
 
 @pytest.mark.slow
-def test_scan_is_learnt_in_a_sixth_of_the_time_to_three_of_four_commands(tmp_path):
+def test_scan_is_learnt_in_a_fifth_of_the_time_to_three_of_four_commands(tmp_path):
     overrides = [f"--config.{name}=500" for name in ("num_steps", "eval_every", "checkpoint_every")]
     assert trained(tmp_path / "run", "scan.py", *overrides)["exact_match"] >= 0.75
 
