@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqgen import config as configs
-from seqgen import decoding, pictures, run_directory
+from seqgen import decoding, marks, pictures, run_directory
 from seqgen.datasets import Dataset
 from seqgen.details import Details, Predict, every
 from seqgen.interrupt import Interrupt
@@ -127,13 +127,16 @@ def codes(model: Any, dataset: Dataset, split: str) -> Predict:
 
 
 def draw(run: Run, model: Any, found: Found, seen: dict[str, np.ndarray], path: Path) -> None:
-    """Writes PATH-reconstructions.png, -interpolation, -latent and, of what can generate, -samples.
+    """Writes pictures/NAME-reconstructions.png, -interpolation and -latent, NAME being the path's.
 
-    Of a variational model also -traversals, along the units that vary most.
+    Of a variational model also -samples and -traversals, along the units that vary most.
     """
 
+    folder = run_directory.folder(path.parent, "pictures")
+
     def write(what: str, drawn: bytes) -> None:
-        run_directory.write_bytes(path.with_name(f"{path.name}-{what}.png"), drawn)
+        mark = marks.mark(run, found) | {"what": f"{what} of an evaluation"}
+        marks.write(folder / f"{path.name}-{what}.png", drawn, mark)
 
     conditional = getattr(model, "classes", None) is not None
     labels_N = seen["targets"] if conditional else None

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from seqgen import decoding, pictures, run_directory
+from seqgen import decoding, marks, pictures, run_directory
 from seqgen.datasets import Dataset
 from seqgen.details import Details, every
 from seqgen.interrupt import Interrupt
@@ -46,7 +46,7 @@ def describer(
         real, classes_N = examples(found, dataset, split, arrays, interrupt)
         train, _ = examples(found, dataset, "train", arrays, interrupt)
         made = generated(generate, found, classes_N)
-        draw(real, made, path)
+        draw(run, found, real, made, path)
         found_modes = modes(run.spec, made)
         judged = verdict.judged(flat(train), flat(real), flat(made), look=1)
         near = judged.neighbours
@@ -108,8 +108,8 @@ def modes(spec: dict[str, Any], made: np.ndarray) -> dict[str, float]:
     }
 
 
-def draw(real: np.ndarray, made: np.ndarray, path: Path) -> None:
-    """Writes PATH-samples.png: of points the real ones too, of all else a page of samples."""
+def draw(run: Run, found: Found, real: np.ndarray, made: np.ndarray, path: Path) -> None:
+    """Writes pictures/NAME-samples.png: of points the real ones too, else a page of samples."""
     title = f"{path.name} (generated)"
     if made[0].ndim == 1 and made.shape[1] == 2:
         points_N2 = np.concatenate([real, made])
@@ -118,7 +118,9 @@ def draw(real: np.ndarray, made: np.ndarray, path: Path) -> None:
         drawn = pictures.scatter(points_N2, kind_N, title, names)
     else:
         drawn = pictures.gallery(list(made[:100].reshape(10, 10, *made.shape[1:])), None, title)
-    run_directory.write_bytes(path.with_name(f"{path.name}-samples.png"), drawn)
+    mark = marks.mark(run, found) | {"what": "samples of an evaluation"}
+    folder = run_directory.folder(path.parent, "pictures")
+    marks.write(folder / f"{path.name}-samples.png", drawn, mark)
 
 
 def flat(examples: np.ndarray) -> np.ndarray:

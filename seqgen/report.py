@@ -37,7 +37,7 @@ def report(workdir: Path) -> Path:
     status = run_directory.read_status(workdir)
     title = f"{workdir.resolve().name}: {status['status']}"
     drawn = [p for p in (workdir / "samples").glob("*.png") if not p.stem.endswith(ATTENTION)]
-    evaluated = sorted((workdir / "evaluations").glob("*.png"))
+    evaluated = sorted((workdir / "evaluations").rglob("*.png"))
     sections = [
         f"<h1>{html.escape(title)}</h1><p>{html.escape(status.get('message') or '')}</p>",
         "<h2>Results</h2>" + results_table(workdir, records, meanings),

@@ -57,13 +57,6 @@ def make(
     return [Made(text.encode(), "txt", {}, []) for text in written]
 
 
-def sample(
-    run: Run, found: Found, indices: range, prompt: str | None, options: decoding.Options, seed: int
-) -> list[str]:
-    """The texts of the given sample indices. Raises UsageError where the model can't generate."""
-    return [one.content.decode() for one in make(run, found, indices, prompt, options, seed)]
-
-
 def texts(
     run: Run, found: Found, indices: range, prompt: str | None, options: decoding.Options, seed: int
 ) -> list[str]:

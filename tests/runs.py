@@ -10,7 +10,7 @@ import numpy as np
 from ml_collections import config_dict
 
 from seqgen import config as configs
-from seqgen import train
+from seqgen import samples, train
 from seqgen.checkpoint import Checkpoints
 from seqgen.interrupt import Interrupt
 from seqgen.progress import Progress
@@ -100,3 +100,8 @@ def assert_same_bytes(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> Non
     assert a.keys() == b.keys()
     different = [name for name in a if a[name].tobytes() != b[name].tobytes()]
     assert not different
+
+
+def texts(*arguments) -> list[str]:
+    """What `samples.make` makes, as texts."""
+    return [made.content.decode() for made in samples.make(*arguments)]

@@ -38,7 +38,7 @@ def best(run):
 
 
 def sample(run, best, indices, prompt="the ", seed=0):
-    return samples.sample(run, best, indices, prompt, OPTIONS, seed)
+    return runs.texts(run, best, indices, prompt, OPTIONS, seed)
 
 
 def test_samples_continue_the_prompt_and_depend_on_seed_and_index(run, best):
@@ -58,7 +58,7 @@ def test_a_sample_depends_on_neither_the_number_nor_its_neighbours(run, best):
 def test_generated_text_is_the_plain_loop_over_the_model(run, best):
     """Greedy, against repeated full passes of the model over the growing text."""
     greedy = decoding.Options(length=8, temperature=0.0)
-    (text,) = samples.sample(run, best, range(1), "the ", greedy, 0)
+    (text,) = runs.texts(run, best, range(1), "the ", greedy, 0)
     data = configs.part("dataset", "text")
     model = configs.part("model", "many_to_many").make(
         configs.options(run.config, "model"), run.spec
@@ -80,7 +80,7 @@ def test_generated_text_is_the_plain_loop_over_the_model(run, best):
 )
 def test_bad_requests_are_one_sentence(run, best, options, prompt, sentence):
     with pytest.raises(UsageError, match=sentence):
-        samples.sample(run, best, range(1), prompt, options, 0)
+        runs.texts(run, best, range(1), prompt, options, 0)
 
 
 def test_a_prompt_that_no_record_can_hold_is_refused(run):

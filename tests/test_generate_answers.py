@@ -31,7 +31,7 @@ def opened(tmp_path_factory):
 
 
 def answered(opened, prompt, indices=range(1), seed=0, **options):
-    return samples.sample(*opened, indices, prompt, decoding.Options(**options), seed)
+    return runs.texts(*opened, indices, prompt, decoding.Options(**options), seed)
 
 
 def test_every_line_is_answered_on_a_line_alone_or_among_others(opened):
@@ -223,6 +223,6 @@ def test_an_input_longer_than_any_of_the_data_is_answered(opened):
 
 def test_answers_are_usually_greedy(opened):
     run, found = opened
-    usual = samples.sample(run, found, range(1), "3 May 1987", generate.usual(run), 0)
+    usual = runs.texts(run, found, range(1), "3 May 1987", generate.usual(run), 0)
     assert usual == answered(opened, "3 May 1987", temperature=0.0)
     assert usual != answered(opened, "3 May 1987", temperature=5.0)

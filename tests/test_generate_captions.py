@@ -6,7 +6,7 @@ import pytest
 import runs
 from PIL import Image
 
-from seqgen import compare, decoding, generate, samples, verify
+from seqgen import compare, decoding, generate, verify
 from seqgen import config as configs
 from seqgen import run as stored_runs
 from seqgen.datasets import pairs
@@ -39,7 +39,7 @@ def picture(tmp_path):
 
 def described(opened, prompt, **options):
     options = decoding.Options(**({"temperature": 0.0} | options))
-    return samples.sample(*opened, range(1), prompt, options, 0)
+    return runs.texts(*opened, range(1), prompt, options, 0)
 
 
 def test_without_a_picture_the_first_of_validation_are_described(opened):

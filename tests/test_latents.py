@@ -68,9 +68,11 @@ def test_the_log_likelihood_is_the_bound_with_all_samples_at_once_whatever_the_b
 def test_an_evaluation_leaves_pictures_that_the_report_shows(opened):
     run, found = opened
     evaluated(run, found, batch_size=90)
-    folder = run.workdir / "evaluations"
+    folder = run.workdir / "evaluations" / "pictures"
     made = {p.stem.split("-")[-1] for p in folder.glob(f"valid-{found.step}-*.png")}
     assert made == {"reconstructions", "interpolation", "latent", "traversals", "samples"}
+    for file in folder.glob("*.png"):
+        assert "of an evaluation" in verify.verify(file).sentence
     runs_page = report.report(run.workdir).read_text()
     assert all(f"valid-{found.step}-{name}" in runs_page for name in made)
 

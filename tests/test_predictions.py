@@ -10,7 +10,7 @@ from flickr import write_captions
 from sklearn.metrics import confusion_matrix
 
 from seqgen import config as configs
-from seqgen import decoding, evaluate, report, samples, verify
+from seqgen import decoding, evaluate, report, verify
 from seqgen import run as stored_runs
 from seqgen.datasets import vocabulary
 from seqgen.errors import UsageError
@@ -93,7 +93,7 @@ def test_every_answer_is_written_in_the_order_of_the_data(translation):
     """Against `generate` on the sentences themselves."""
     run, found = translation
     greedy = decoding.Options(temperature=0.0)
-    (expected,) = samples.sample(run, found, range(1), "\n".join(GERMAN), greedy, 0)
+    (expected,) = runs.texts(run, found, range(1), "\n".join(GERMAN), greedy, 0)
     for batch_size in (1, 3, 100):
         evaluated(run, found, "test", batch_size=batch_size)
         file = run.workdir / "evaluations" / "answers" / f"test-{found.step}.txt"
@@ -162,7 +162,7 @@ def test_answers_of_other_data_are_written_too(tmp_path):
         for row, length in zip(inputs["inputs"], inputs["length_B"], strict=True)
     ]
     greedy = decoding.Options(temperature=0.0)
-    assert [lines] == samples.sample(run, found, range(1), "\n".join(asked), greedy, 0)
+    assert [lines] == runs.texts(run, found, range(1), "\n".join(asked), greedy, 0)
     assert "sacrebleu" not in result["metrics"]
 
 
@@ -197,7 +197,7 @@ def test_answers_are_searched_for_where_a_beam_is_asked_for(translation):
     assert results[1]["metrics"] == results[None]["metrics"]
     assert results[3]["changed"] == {"beam": 3}
     how = decoding.Options(temperature=0.0, beam=3)
-    (best,) = samples.sample(run, found, range(1), "\n".join(GERMAN), how, 0)
+    (best,) = runs.texts(run, found, range(1), "\n".join(GERMAN), how, 0)
     files = sorted((run.workdir / "evaluations" / "answers").glob(f"test-{found.step}*.txt"))
     assert len(files) == 3
     assert best in [file.read_text() for file in files]

@@ -76,8 +76,8 @@ class VAE(nn.Module):
 
     def __call__(self, x: jax.Array, label_B: jax.Array | None = None) -> jax.Array:
         """log p(x | z) at the mean of q(z | x), [B]: touches every parameter."""
-        mean_BZ, log_variance_BZ = self.encode(x, label_B)
-        return self.log_likelihood(x, mean_BZ + 0 * log_variance_BZ, label_B)
+        mean_BZ, _ = self.encode(x, label_B)
+        return self.log_likelihood(x, mean_BZ, label_B)
 
     def encode(
         self, x: jax.Array, label_B: jax.Array | None = None, length_B: jax.Array | None = None
