@@ -56,25 +56,30 @@ def measurer(
 
     @partial(jax.jit, out_shardings=NamedSharding(mesh, split_rows))  # as `measure` returns it
     def begin(arrays):
-        return objective.init(jax.random.key(0), start(arrays))[1]
+        return objective.init(jax.random.key(0), start(arrays))[1]["rows"]
+
+    def on_device(params, rows, batch, key_data):
+        key = jax.random.wrap_key_data(key_data)
+        measured, memory = objective.measure(params, {"rows": rows}, batch, key)
+        return measured, memory["rows"]
 
     @partial(jax.jit, static_argnums=4)
-    def measure(params, memory, arrays, index, shape):
+    def measure(params, rows, arrays, index, shape):
         batch = examples(arrays, index, shape)
         key_data = jax.random.key_data(jax.random.fold_in(jax.random.key(0), index))
         return jax.shard_map(
-            lambda p, m, b, k: objective.measure(p, m, b, jax.random.wrap_key_data(k)),
+            on_device,
             mesh=mesh,
             in_specs=(P(), split_rows, split_rows, P()),
             out_specs=split_rows,
             check_vma=False,
-        )(params, memory, batch, key_data)
+        )(params, rows, batch, key_data)
 
     def run(params: dict[str, Any], arrays: Any, interrupt: Interrupt) -> list[Measured]:
-        memory, pieces = begin(arrays), []
+        rows, pieces = begin(arrays), []
         for index in range(dataset.num_batches[split]):
             shape = dataset.shape(split, index, False)
-            measured, memory = measure(params, memory, arrays, jnp.int32(index), shape)
+            measured, rows = measure(params, rows, arrays, jnp.int32(index), shape)
             pieces.append(measured)
             if len(pieces) > 1:  # read the previous one while this one is computed
                 pieces[-2] = jax.device_get(pieces[-2])

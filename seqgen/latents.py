@@ -183,5 +183,5 @@ def samples(run: Run, found: Found) -> list[np.ndarray]:
     targets_N = np.arange(SHOWN * SHOWN) % run.spec["targets"].get("size", 1)
     options = decoding.Options()
     make = jax.jit(partial(run.objective.generate, options=options))
-    drawn = np.asarray(make(found.params, keys_N, {"targets": targets_N}))
+    drawn = np.asarray(make(found.params, found.memory, keys_N, {"targets": targets_N}))
     return list(drawn.reshape(SHOWN, SHOWN, *drawn.shape[1:]))

@@ -88,7 +88,10 @@ def generated(generate: Callable[..., jax.Array], found: Found, classes_N) -> np
     targets_N = np.resize(classes_N, SAMPLES)
     pieces = [
         generate(
-            found.params, keys_N[i : i + BLOCK], {"targets": jnp.asarray(targets_N[i : i + BLOCK])}
+            found.params,
+            found.memory,
+            keys_N[i : i + BLOCK],
+            {"targets": jnp.asarray(targets_N[i : i + BLOCK])},
         )
         for i in range(0, SAMPLES, BLOCK)
     ]

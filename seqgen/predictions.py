@@ -102,7 +102,7 @@ def answers(run: Run, dataset: Dataset, split: str, how: decoding.Options) -> Pr
         batch = dataset.batch(arrays, split, index, None, *shape)
         inputs = {name: batch[name] for name in ("inputs", "length_B") if name in batch}
         keys_B = jax.random.split(jax.random.key(0), len(batch["weight_B"]))  # of no effect
-        tokens_BT = run.objective.generate(params, keys_B, inputs, options)
+        tokens_BT = run.objective.generate(params, {}, keys_B, inputs, options)
         if how.beam is not None:
             tokens_BT = tokens_BT[0][:, 0]
         measured = metrics.measured(tokens_BT, metrics.padded(batch["targets"], longest), spec)

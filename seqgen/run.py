@@ -14,6 +14,7 @@ from seqgen.errors import UsageError
 from seqgen.models import has_steps
 from seqgen.objectives import Objective
 
+SHARED = "memory/shared"  # as a checkpoint calls it
 SPEC = ("dataset", "streamed", "inputs", "targets")  # what every dataset says of itself
 
 
@@ -28,10 +29,11 @@ class Run(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The parameters of one checkpoint."""
+    """What evaluation and generation need of one checkpoint."""
 
     step: int
     params: dict[str, Any]  # the averaged ones where the run keeps them
+    memory: dict[str, Any]  # what is shared alone
     digest: str  # of the checkpoint
 
 
@@ -51,11 +53,14 @@ def parameters(run: Run, which: str | int) -> Found:
 
     Raises UsageError where there is no such checkpoint, or a damaged one.
     """
-    shapes = jax.eval_shape(run.objective.init, jax.random.key(0), example(run.spec, rows=1))[0]
+    batch = example(run.spec, rows=1)
+    shapes, memory = jax.eval_shape(run.objective.init, jax.random.key(0), batch)
     kept = "params" if run.config.ema is None else "ema"
+    target = {kept: shapes, SHARED: memory["shared"]}
     with Checkpoints(run.workdir, writer=False) as checkpoints:
-        restored = checkpoints.restore({kept: shapes}, checked(which))
-        return Found(restored.step, restored.state[kept], restored.digest)
+        restored = checkpoints.restore(target, checked(which))
+        kept, shared = restored.state[kept], restored.state[SHARED]
+        return Found(restored.step, kept, {"shared": shared}, restored.digest)
 
 
 def checked(which: str | int) -> str | int:

@@ -75,7 +75,7 @@ def texts(
     written = []
     for block in blocks(list(indices)):
         padded = np.resize(np.asarray(block, np.int32), BLOCK)
-        tokens_BT = np.asarray(write(found.params, keys_of(padded), inputs))
+        tokens_BT = np.asarray(write(found.params, found.memory, keys_of(padded), inputs))
         begin = 0 if shown else tokens_T.size
         written += [data.decode(run.spec, row[begin:]) for row in tokens_BT[: len(block)]]
     return written
@@ -136,7 +136,9 @@ def examples(
     for block in blocks(list(range(len(indices)))):
         padded = np.resize(block, BLOCK)
         numbers = np.asarray(list(indices), np.int32)[padded]
-        rows = np.asarray(write(found.params, keys_of(numbers), {"targets": classes_N[padded]}))
+        rows = np.asarray(
+            write(found.params, found.memory, keys_of(numbers), {"targets": classes_N[padded]})
+        )
         for row in rows[: len(block)]:
             if run.spec["inputs"]["kind"] == "image":
                 made.append(Made(pictures.picture(row), "png", {}, []))
@@ -190,7 +192,10 @@ def answered(
         # a search finds all its answers at once, and draws none
         seeds = indices if options.beam is None else [0]
         keys = [jax.random.fold_in(jax.random.key(seed), index) for index in seeds]
-        made = [write(found.params, keys_of(key, np.resize(block, BLOCK)), inputs) for key in keys]
+        made = [
+            write(found.params, found.memory, keys_of(key, np.resize(block, BLOCK)), inputs)
+            for key in keys
+        ]
         if options.beam is None:
             tokens.append(np.stack(made)[:, : len(block)])
         else:

@@ -127,36 +127,48 @@ def gradient(
     """The gradient of the mean loss, over the devices of the mesh and the parts of the batch.
 
     Each device differentiates its own rows, and there is one reduction, however many chunks the
-    backward pass has. Returns (gradients, memory, metric means).
+    backward pass has; what the memory shares is the mean of what each part would leave there.
+    Returns (gradients, memory, metric means).
     """
 
     @partial(
         jax.shard_map,
         mesh=mesh,
-        in_specs=(P(), P(), P("batch"), P("batch"), P(), P()),
-        out_specs=(P(), P("batch")),
+        in_specs=(P(), P(), P("batch"), P(), P("batch"), P(), P()),
+        out_specs=(P(), P("batch"), P()),
         check_vma=False,
     )
-    def on_device(own, params, rows, batch, step, key_data):
+    def on_device(own, params, rows, shared, batch, step, key_data):
         device_key = fold(jax.random.wrap_key_data(key_data), jax.lax.axis_index("batch"))
 
         def on_part(inputs):
             number, rows, examples = inputs
             (_, (weight, memory, metrics)), grads = jax.value_and_grad(player.loss, has_aux=True)(
-                own, params, {"rows": rows}, examples, (step, fold(device_key, number))
+                own,
+                params,
+                {"rows": rows, "shared": shared},
+                examples,
+                (step, fold(device_key, number)),
             )
-            return (grads, weight, metrics), memory["rows"]
+            return (grads, weight, metrics), (memory["rows"], memory["shared"])
 
         split = partial(jax.tree.map, lambda x: x.reshape(parts, -1, *x.shape[1:]))
-        sums, rows = sum_over(on_part, (jnp.arange(parts), split(rows), split(batch)))
+        sums, (rows, left) = sum_over(on_part, (jnp.arange(parts), split(rows), split(batch)))
         join = partial(jax.tree.map, lambda x: x.reshape(-1, *x.shape[2:]))
-        return jax.lax.psum(sums, "batch"), join(rows)
+        mean = partial(jax.tree.map, lambda x: jax.lax.pmean(jnp.mean(x, axis=0), "batch"))
+        return jax.lax.psum(sums, "batch"), join(rows), mean(left)
 
-    (grads, weight, metrics), rows = on_device(
-        own, params, memory["rows"], batch, clock[0], jax.random.key_data(clock[1])
+    (grads, weight, metrics), rows, shared = on_device(
+        own,
+        params,
+        memory["rows"],
+        memory["shared"],
+        batch,
+        clock[0],
+        jax.random.key_data(clock[1]),
     )
     mean = partial(jax.tree.map, lambda x: x / jnp.maximum(weight, 1).astype(x.dtype))
-    return mean(grads), memory | {"rows": rows}, mean(metrics) | {"weight": weight}
+    return mean(grads), {"rows": rows, "shared": shared}, mean(metrics) | {"weight": weight}
 
 
 def sum_over(function: Callable[[Any], tuple[Any, Any]], inputs: Any) -> tuple[Any, Any]:
@@ -245,4 +257,5 @@ def shardings(mesh: Mesh, state: TrainState) -> TrainState:
     """Where each array of the state lives: rows along the batch, all else on every device."""
     every, rows = NamedSharding(mesh, P()), NamedSharding(mesh, P("batch"))
     placed = jax.tree.map(lambda _: every, state)
-    return placed.replace(memory={"rows": jax.tree.map(lambda _: rows, state.memory["rows"])})
+    of_rows = jax.tree.map(lambda _: rows, state.memory["rows"])
+    return placed.replace(memory=placed.memory | {"rows": of_rows})

@@ -164,7 +164,7 @@ def _check_fit(
     problems += [
         f"{name} is in the checkpoint alone"
         for name in stored
-        if name not in wanted and name.split("/")[0] in fields
+        if name not in wanted and name.startswith(tuple(f"{field}/" for field in fields))
     ]
     for name in [name for name in wanted if name in stored]:
         there = {field: stored[name][field] for field in ("shape", "dtype")}

@@ -155,7 +155,7 @@ def test_scores_of_a_beam_are_teacher_forced_likelihoods(kind):
         real = jnp.cumsum(ends, 1) - ends == 0
         np.testing.assert_allclose(jnp.sum(each * real, 1), scores[:, rank], rtol=1e-4, atol=1e-5)
     keys_B = jax.random.split(jax.random.key(0), B)
-    same = objective.generate({"model": variables["params"]}, keys_B, inputs, options)
+    same = objective.generate({"model": variables["params"]}, {}, keys_B, inputs, options)
     np.testing.assert_array_equal(same[0], found)
     np.testing.assert_allclose(same[1], scores, rtol=1e-5)
 

@@ -50,7 +50,7 @@ def test_without_a_picture_the_first_of_validation_are_described(opened):
     inputs = {"inputs": batch["inputs"]}
     options = decoding.Options(length=run.spec["targets"]["length"], temperature=0.0)
     keys_B = jax.random.split(jax.random.key(0), 8)
-    tokens = run.objective.generate(found.params, keys_B, inputs, options)
+    tokens = run.objective.generate(found.params, found.memory, keys_B, inputs, options)
     expected = [pairs.decode(run.spec, row) for row in np.asarray(tokens)[:3]]
     assert described(opened, None)[0].splitlines() == expected
 

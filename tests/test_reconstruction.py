@@ -1,11 +1,14 @@
 """The autoencoder's squared error; a linear one finds what principal components find."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
+from seqgen import decoding
 from seqgen.errors import UsageError
 from seqgen.models import autoencoder
 from seqgen.objectives import reconstruction
@@ -93,3 +96,28 @@ def test_padding_of_a_series_counts_nothing():
 def test_what_compresses_nothing_is_refused():
     with pytest.raises(UsageError, match="latent_size=6 compresses nothing"):
         autoencoder.make(autoencoder.Options(latent_size=F), SPEC)
+
+
+def test_new_examples_have_the_mean_and_the_covariance_of_the_latent_vectors_seen():
+    made, own, memory = built()
+    loss_of = jax.jit(made.players[0].loss)
+    for batch in np.split(X_NF, 2):  # the second weighs more than the first
+        examples = {"inputs": jnp.asarray(batch), "weight_B": jnp.ones(N // 2)}
+        clock = (jnp.int32(0), jax.random.key(0))
+        _, (_, memory, _) = loss_of(own, None, memory, examples, clock)
+    model = autoencoder.make(LINEAR, SPEC)
+    z_NZ = np.asarray(model.apply({"params": own}, X_NF, method="encode"))
+    share = reconstruction.KEPT / (1 + reconstruction.KEPT)
+    weight_N = np.repeat([share, 1 - share], N // 2) / (N // 2)
+    # through a linear decoder the moments of what is made are known
+    decoded = np.asarray(model.apply({"params": own}, np.eye(Z + 1, Z, -1), method="decode"))
+    centre_F, axes_ZF = decoded[0], decoded[1:] - decoded[0]
+    spread_ZZ = np.cov(z_NZ.T, aweights=weight_N, bias=True)
+    keys_M = jax.random.split(jax.random.key(1), 20_000)
+    options = decoding.Options(temperature=2.0)
+    drawn_MF = jax.jit(partial(made.generate, options=options))({"model": own}, memory, keys_M, {})
+    mean_F = centre_F + weight_N @ z_NZ @ axes_ZF
+    scale = np.sqrt(np.trace(spread_ZZ) / Z)
+    np.testing.assert_allclose(np.mean(drawn_MF, axis=0), mean_F, atol=0.05 * scale)
+    spread_FF = 4 * axes_ZF.T @ spread_ZZ @ axes_ZF
+    np.testing.assert_allclose(np.cov(drawn_MF.T), spread_FF, atol=0.05 * np.abs(spread_FF).max())

@@ -1,5 +1,6 @@
 """The train step on a tiny language model, against plainer computations of the same thing."""
 
+import dataclasses
 from functools import partial
 
 import jax
@@ -245,7 +246,10 @@ def two_players(updates):
             objectives.Player("a", updates, towards),
             objectives.Player("b", 1, away),
         ),
-        init=lambda key, batch: ({"a": jnp.float32(1), "b": jnp.float32(-2)}, {"rows": None}),
+        init=lambda key, batch: (
+            {"a": jnp.float32(1), "b": jnp.float32(-2)},
+            {"rows": None, "shared": None},
+        ),
         measure=None,
         finalize=dict,
         reports={},
@@ -281,3 +285,48 @@ def test_players_move_in_turn_each_time_on_a_batch_of_its_own(updates):
             -((before - a - number) ** 2) / 4, rel=1e-4
         )
         assert "loss" in metrics and "a/loss" not in metrics
+
+
+def watching():
+    """A number drawn to the batch, and the moving mean of what was in the batches."""
+
+    def loss(own, params, memory, batch, clock):
+        total = jnp.sum((own - batch["inputs"]) ** 2)
+        seen = 0.9 * memory["shared"]["seen"] + 0.1 * jnp.mean(batch["inputs"])
+        memory = memory | {"shared": {"seen": seen}}
+        return total, (jnp.sum(batch["weight_B"]), memory, {"loss": total})
+
+    return objectives.Objective(
+        players=(objectives.Player("a", 1, loss),),
+        init=lambda key, batch: (
+            {"a": jnp.float32(1)},
+            {"rows": None, "shared": {"seen": jnp.float32(0)}},
+        ),
+        measure=None,
+        finalize=dict,
+        reports={},
+        generate=None,
+    )
+
+
+@pytest.mark.parametrize("layout", [(1, None), (1, 2), (2, None), (2, 2)])
+def test_what_the_memory_shares_is_of_the_whole_batch(layout):
+    devices, parts = layout
+
+    def numbers(index, key):
+        del key
+        return {"inputs": jnp.arange(4.0) ** 2 + index, "weight_B": jnp.ones(4)}
+
+    options = configs.options(
+        configs.default(dataset="text", model="many_to_many", objective="likelihood")
+    )
+    options = dataclasses.replace(options, accumulate=parts)
+    chain = {"a": optimizer.make(optimizer.Options(rule="sgd", learning_rate=0.1), 10)}
+    mesh = jax.make_mesh((devices,), ("batch",), (jax.sharding.AxisType.Auto,))
+    state = steps.init(watching(), chain, numbers(0, None), options, False)
+    step = jax.jit(steps.make_step(watching(), chain, numbers, options, mesh))
+    seen = 0.0
+    for number in range(2):
+        state, _ = step(state)
+        seen = 0.9 * seen + 0.1 * (np.mean(np.arange(4.0) ** 2) + number)
+        assert float(state.memory["shared"]["seen"]) == pytest.approx(seen, rel=1e-5)

@@ -14,7 +14,9 @@ from seqgen.metrics import Meaning, Measured
 
 Params = dict[str, Any]  # by player
 Batch = dict[str, jax.Array]  # every array batch-first
-Memory = dict[str, Any]  # what flows from batch to batch without gradient: `rows`, batch-first
+# What flows from batch to batch without gradient: `rows`, batch-first, and `shared`, statistics of
+# the batches, whose mean over devices and parts of the batch is kept.
+Memory = dict[str, Any]
 Clock = tuple[jax.Array, jax.Array]  # (step, key of this step, player and update)
 
 
@@ -35,13 +37,14 @@ class Player(NamedTuple):
 
 
 class Objective(NamedTuple):
-    """init: (key, batch) -> (params, memory), the memory fitting that batch's rows.
+    """init: (key, batch) -> (params, memory), the rows of the memory fitting those of the batch.
 
-    measure: (params, memory, batch, key) -> (name -> (value_B, weight_B), memory), without dropout.
+    measure: (params, memory, batch, key) -> (name -> (value_B, weight_B), memory), without dropout;
+    the memory has its rows alone.
     finalize: means over a split -> reported numbers.
     reports: what each of those numbers means, known before there is one.
-    generate: (params, keys_B, inputs, decoding options) -> the generated examples; None where the
-    model can't generate.
+    generate: (params, memory, keys_B, inputs, decoding options) -> the generated examples, the
+    memory being what is shared alone; None where the model can't generate.
     """
 
     players: tuple[Player, ...]

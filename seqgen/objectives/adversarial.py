@@ -88,7 +88,7 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
         label_B = jnp.zeros(rows, jnp.int32)  # of any class
         params = dict(model.init(key, jnp.zeros((rows, latent)), label_B)["params"])
         own = {"generator": params.pop("generator")}
-        return {"discriminator": params, "generator": own}, {"rows": None}
+        return {"discriminator": params, "generator": own}, {"rows": None, "shared": None}
 
     def scores(read: Any, makes: Any, batch: Batch, z_BZ: jax.Array):
         """(real examples, fake ones, d): the fakes have the classes of the real ones."""
@@ -174,11 +174,14 @@ def squared_slope(d: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Arra
     return jnp.sum(slope.reshape(len(x), -1) ** 2, axis=1)
 
 
-def _generate(model: nn.Module, params: Params, keys_B, inputs: Batch, options) -> jax.Array:
+def _generate(
+    model: nn.Module, params: Params, memory: Memory, keys_B, inputs: Batch, options
+) -> jax.Array:
     """Examples [B, *event] of noise each; `temperature` scales it.
 
     inputs: "targets" [B], the classes to make where the model is conditional.
     """
+    del memory
     draw = partial(jax.random.normal, shape=(model.options.latent_size,))
     z_BZ = options.temperature * jax.vmap(draw)(keys_B)
     variables = {"params": params["generator"]}

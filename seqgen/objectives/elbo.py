@@ -81,7 +81,7 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
     def init(key: jax.Array, batch: Batch) -> tuple[Params, Memory]:
         label_B = jnp.zeros(len(batch["inputs"]), jnp.int32)  # of any class
         variables = model.init(key, batch["inputs"], label_B)
-        return {"model": variables["params"]}, {"rows": None}
+        return {"model": variables["params"]}, {"rows": None, "shared": None}
 
     def loss(own, params: Params, memory: Memory, batch: Batch, clock: Clock):
         del params  # one player: its own parameters are all there are
@@ -228,11 +228,14 @@ def noise(batch: Batch, number: int | jax.Array, size: tuple[int, int]) -> jax.A
     return jax.vmap(draw, out_axes=1)(example_keys(batch, 1 + number))
 
 
-def _generate(model: nn.Module, params: Params, keys_B, inputs: Batch, options) -> jax.Array:
+def _generate(
+    model: nn.Module, params: Params, memory: Memory, keys_B, inputs: Batch, options
+) -> jax.Array:
     """The mean of p(x | z) for a z of the prior each, [B, *event]; `temperature` scales the prior.
 
     inputs: "targets" [B], the classes to make where the model is conditional.
     """
+    del memory
     draw = partial(jax.random.normal, shape=(model.options.latent_size,))
     z_BZ = options.temperature * jax.vmap(draw)(keys_B)
     return model.apply({"params": params["model"]}, z_BZ, inputs.get("targets"), method="decode")

@@ -75,7 +75,7 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
     def init(key: jax.Array, batch: Batch) -> tuple[Params, Memory]:
         rows = model.initial_carry(batch["inputs"].shape[0]) if spec["streamed"] else None
         variables = model.init(key, batch["inputs"], rows, batch.get("length_B"), **given(batch))
-        return {"model": variables["params"]}, {"rows": rows}
+        return {"model": variables["params"]}, {"rows": rows, "shared": None}
 
     def outputs(params, memory: Memory, batch: Batch, key, **how):
         carry = memory["rows"]
@@ -91,7 +91,7 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
             rngs={"dropout": key, "zoneout": jax.random.fold_in(key, ZONEOUT)},
         )
         rows = jax.lax.stop_gradient(carry) if spec["streamed"] else None
-        return output, {"rows": rows}
+        return output, memory | {"rows": rows}
 
     def loss(own, params: Params, memory: Memory, batch: Batch, clock: Clock):
         del params  # one player: its own parameters are all there are
@@ -106,7 +106,7 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
         output, memory = outputs(params["model"], memory, batch, key)
         measured = _measure(spec, output, batch, None)
         if answering:
-            measured |= _measure_answers(spec, partial(_answer, model, params), batch)
+            measured |= _measure_answers(spec, partial(_answer, model, params, memory), batch)
         if spec["targets"]["kind"] == "category" and spec["targets"]["per"] == "sequence":
             # not in the loss: a training step divides all sums by the weight of the loss
             measured |= classification.f1(output, batch["targets"], batch["weight_B"])
@@ -195,19 +195,23 @@ def _mask_BT(batch: Batch) -> jax.Array:
     return mask_BT * batch["mask_BT"] if "mask_BT" in batch else mask_BT
 
 
-def _generate(model: nn.Module, params: Params, keys_B, inputs: Batch, options) -> jax.Array:
+def _generate(
+    model: nn.Module, params: Params, memory: Memory, keys_B, inputs: Batch, options
+) -> jax.Array:
     """Continues the prompts `inputs["tokens_BT"]` (their lengths in `inputs["length_B"]`)."""
+    del memory
     variables = {"params": params["model"]}
     context, carry = model.apply(variables, inputs, method="start")
     step = partial(model.apply, variables, context, method="step")
     return decoding.sample(step, carry, inputs["tokens_BT"], inputs["length_B"], keys_B, options)
 
 
-def _answer(model: nn.Module, params: Params, keys_B, inputs: Batch, options):
+def _answer(model: nn.Module, params: Params, memory: Memory, keys_B, inputs: Batch, options):
     """Answers to inputs [B, S]: tokens [B, length].
 
     By beam search tokens [B, beam, length] and their log-likelihoods [B, beam] in nats.
     """
+    del memory
     variables = {"params": params["model"]}
     context, carry = model.apply(variables, inputs, method="start")
     if options.beam is not None:
