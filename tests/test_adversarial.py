@@ -128,3 +128,12 @@ def test_what_does_not_fit_is_refused():
     problems = " ".join(adversarial.Options(loss="hing", updates=0, r1=-1.0).problems())
     for word in ("did you mean 'hinge'", "objective.updates", "objective.r1"):
         assert word in problems
+
+
+def test_a_linear_discriminator_of_spectral_norm_1_has_the_slope_1():
+    made, params, memory = built(spectral_norm=True, r1=1.0)
+    _, weight, metrics = loss(made, params, memory, 0)
+    assert float(metrics["penalty"] / weight) == pytest.approx(0.5, rel=1e-4)
+    longer = jax.tree.map(lambda w: 7 * w, params["discriminator"])
+    _, _, of_longer = loss(made, params, memory, 0, own=longer)
+    assert float(of_longer["penalty"] / weight) == pytest.approx(0.5, rel=1e-4)

@@ -20,6 +20,7 @@ ORDER = (
     "decoders",
     "networks",
     "densities",
+    "spectral",
     "pooling",
     "models",
     "metrics",

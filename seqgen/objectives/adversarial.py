@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from seqgen import spectral
 from seqgen.errors import UsageError, not_among, out_of_range
 from seqgen.metrics import Meaning
 from seqgen.objectives import Batch, Clock, Memory, Objective, Params, Player, example_keys
@@ -60,6 +61,9 @@ class Options:
     gradient_penalty: float | None = (
         None  # times (slope - 1)² between real and fake (Gulrajani 2017)
     )
+    spectral_norm: bool = (
+        False  # of the discriminator's weights, divided by it (Miyato et al. 2018)
+    )
 
     def problems(self) -> Iterator[str]:
         yield from not_among(self, "objective.", loss=LOSSES)
@@ -93,6 +97,7 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
     def scores(read: Any, makes: Any, batch: Batch, z_BZ: jax.Array):
         """(real examples, fake ones, d): the fakes have the classes of the real ones."""
         label_B = batch.get("targets")
+        read = spectral.normalised(read) if options.spectral_norm else read
         fake = model.apply({"params": makes}, z_BZ, label_B, method="generate")
         judge = partial(model.apply, {"params": read}, method="discriminate")
         return batch["inputs"], fake, lambda x: judge(x, label_B)

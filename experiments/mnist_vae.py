@@ -1,0 +1,29 @@
+"""Handwritten digits out of 50 latent numbers: the variational autoencoder of Burda et al. 2016.
+
+python launch.py train --config=experiments/mnist_vae.py       (default)
+Only its start was run. Needs $SEQGEN_DATA/mnist.
+"""
+
+from ml_collections import config_dict
+
+from seqgen import config
+
+VARIANTS = ("default",)
+
+
+def get_config(arg: str | None = None) -> config_dict.ConfigDict:
+    config.variant_of(arg, VARIANTS)
+    c = config.default(dataset="mnist", model="vae", objective="elbo")
+    c.dataset.order, c.dataset.batch_size = "image", 100
+    c.dataset.valid_size = 400  # as the published numbers leave
+    c.model.encoder_sizes = c.model.decoder_sizes = (200, 200)
+    c.model.latent_size = 50
+    c.objective.binarization = "dynamic"
+    c.num_steps = 600_000  # 1,000 epochs
+    c.log_every, c.eval_every, c.checkpoint_every = 2000, 20_000, 20_000
+    c.monitor = None
+    c.ema = 0.9998
+    c.optimizer.rule, c.optimizer.learning_rate = "adam", 1e-3
+    c.optimizer.epsilon = 1e-4
+    c.optimizer.schedule = "cosine"
+    return c
