@@ -130,7 +130,10 @@ def seqgen(case: Case) -> Step:
         backend.keep_compiled(Path(os.environ["SEQGEN_BENCHMARK_CACHE"]))
     objective = Objective(
         players=(Player("model", 1, loss),),
-        init=lambda key, batch: ({"model": model.init(key, batch)}, {"rows": None}),
+        init=lambda key, batch: (
+            {"model": model.init(key, batch)},
+            {"rows": None, "shared": None},
+        ),
         **dict.fromkeys(("measure", "finalize", "reports", "generate")),  # none are for training
     )
     chain = optimizer.make(optimizer.Options(rule="sgd", learning_rate=RATE), 1)
@@ -138,19 +141,29 @@ def seqgen(case: Case) -> Step:
 
 
 def trained(
-    objective: Any, chain: Any, batch: dict[str, Any], run: Any, rows: int, time_steps: int
+    objective: Any,
+    chain: Any,
+    batch: dict[str, Any],
+    run: Any,
+    rows: int,
+    time_steps: int,
+    interval: int = 1,
 ) -> Step:
-    """Our train step as a run compiles it, of one player on a constant batch."""
+    """Our train step as a run compiles it, on a constant batch.
+
+    Of as many steps in one dispatch as a run that looks up every `interval` steps has, at most
+    `interval`: its `run(n)` must be of a multiple of that.
+    """
     import jax
     from jax.sharding import NamedSharding, PartitionSpec
 
     from seqgen import session
     from seqgen import step as steps
 
-    chains = {"model": chain}
+    chains = {player.name: chain for player in objective.players}
     begin = lambda: steps.init(objective, chains, batch, run, larger_is_better=False)  # noqa: E731
     shapes = jax.eval_shape(begin)
-    layout = session.lay_out(shapes, rows=rows, time_steps=time_steps, intervals=(1,))
+    layout = session.lay_out(shapes, rows=rows, time_steps=time_steps, intervals=(interval,))
     mesh = jax.make_mesh((layout.devices,), ("batch",), (jax.sharding.AxisType.Auto,))
     everywhere = NamedSharding(mesh, PartitionSpec())
     placed = steps.shardings(mesh, shapes)
@@ -158,12 +171,14 @@ def trained(
     def step_on(arrays):
         return steps.make_step(objective, chains, lambda index, key: arrays, run, mesh)
 
-    return compiled(
-        session.program(step_on, 1, layout, (placed, everywhere)),
+    together = layout.steps_per_call
+    step = compiled(
+        session.program(step_on, together, layout, (placed, everywhere)),
         jax.jit(begin, out_shardings=placed)(),
         jax.device_put(batch, everywhere),
         layout.devices,
     )
+    return step._replace(run=lambda count: step.run(-(-count // together)))
 
 
 def flax(case: Case) -> Step:
