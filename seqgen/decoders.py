@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from seqgen.encoders import GROUPS, Activation, by_patches, map_side
+from seqgen.encoders import Activation, GroupNorm, by_patches, map_side
 from seqgen.layers import Recurrent, RecurrentOptions
 
 
@@ -58,8 +58,7 @@ class Conv(nn.Module):
         x_BHWC = nn.Dense(math.prod(first), param_dtype=float)(z_BZ).reshape(-1, *first)
         for layer, size in enumerate((*self.sizes[1:], self.shape[2])):
             if self.normalize:
-                norm = nn.GroupNorm(math.gcd(x_BHWC.shape[-1], GROUPS), param_dtype=float)
-                x_BHWC = norm(x_BHWC)
+                x_BHWC = GroupNorm()(x_BHWC)
             conv = nn.Conv(4 * size, (3, 3), param_dtype=float, conv_general_dilated=by_patches)
             high, wide = sides[layer + 1]
             x_BHWC = laid_out(conv(self.activation(x_BHWC)))[:, :high, :wide]

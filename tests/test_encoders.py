@@ -1,7 +1,9 @@
 """Encoders of pictures: their shapes, and that no row knows of another."""
 
+import math
 from functools import partial
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -39,20 +41,46 @@ def test_the_map_keeps_where_things_are():
     assert changed[0, 0] > 3 * changed[2, 2]  # where the normalisation alone has changed it
 
 
+def derivatives(f, *args):
+    """The value, first derivatives, and second ones, of a curved function of f's result."""
+    total = lambda args: jnp.sum(jnp.sin(f(*args)))  # noqa: E731
+
+    def slope(args):
+        return sum(jnp.sum(jnp.cos(leaf)) for leaf in jax.tree.leaves(jax.grad(total)(args)))
+
+    return jax.jit(lambda args: (f(*args), jax.grad(total)(args), jax.grad(slope)(args)))(args)
+
+
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("sides", [(12, 10), (7, 9), (1, 2)])
-def test_the_product_is_the_convolution(sides, stride):
+@pytest.mark.parametrize("sides", [(6, 4), (5, 7), (1, 2)])
+def test_the_product_is_the_convolution_and_so_are_its_derivatives(sides, stride):
     x_BHWC = jax.random.normal(jax.random.key(2), (B, *sides, C))
-    kernel = jax.random.normal(jax.random.key(3), (3, 3, C, 5))
+    kernel = jax.random.normal(jax.random.key(3), (3, 3, C, 5)) / 5
     plain = partial(
         jax.lax.conv_general_dilated,
         window_strides=(stride, stride),
         padding="SAME",
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
-    np.testing.assert_allclose(
-        encoders.by_patches(x_BHWC, kernel, (stride, stride), "SAME"),
-        plain(x_BHWC, kernel),
-        rtol=1e-4,
-        atol=1e-4,
-    )
+    ours = lambda x, kernel: encoders.by_patches(x, kernel, (stride, stride), "SAME")  # noqa: E731
+    got, wanted = derivatives(ours, x_BHWC, kernel), derivatives(plain, x_BHWC, kernel)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-4), got, wanted)
+
+
+@pytest.mark.parametrize("channels", [16, 6])
+def test_normalisation_of_groups_is_that_of_flax_and_so_are_its_derivatives(channels):
+    x_BHWC = 1 + jax.random.normal(jax.random.key(4), (B, 3, 5, channels))
+    theirs = nn.GroupNorm(math.gcd(channels, encoders.GROUPS), param_dtype=float)
+    variables = theirs.init(jax.random.key(5), x_BHWC)
+    ours = encoders.GroupNorm()
+    jax.tree.map(np.testing.assert_array_equal, ours.init(jax.random.key(5), x_BHWC), variables)
+    variables = jax.tree.map(lambda leaf: leaf + jnp.arange(0.0, 1, 1 / channels), variables)
+    got, wanted = (derivatives(norm.apply, variables, x_BHWC) for norm in (ours, theirs))
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-4), got, wanted)
+
+
+def test_a_stored_encoder_still_loads():
+    _, variables = built("conv")
+    names = {jax.tree_util.keystr(path) for path, _ in jax.tree.leaves_with_path(variables)}
+    norms = {f"['params']['GroupNorm_{i}']['{name}']" for i in (0, 1) for name in ("bias", "scale")}
+    assert names == norms | {f"['params']['Conv_{i}']['kernel']" for i in (0, 1)}
