@@ -40,6 +40,7 @@ class RunOptions:
         "loss"  # validation metric of best, plateau, early stop; None: latest is best
     )
     patience: int | None = None  # so many evaluations in a row without a new best end the run
+    stop_when_indistinguishable: bool = False  # samples, from held-out data by two-sample tests
     accumulate: int | None = None  # split each batch into so many parts, one after the other
     ema: float | None = None  # decay of the averaged parameters that evaluation then uses
     max_nonfinite: int = 20  # so many skipped steps in a row end the run
@@ -86,6 +87,11 @@ def default(**parts: str) -> config_dict.ConfigDict:
     """The config of a dataset, a model and an objective, every field at its default."""
     config = _section(RunOptions)
     config.optimizer = _section(optimizer.Options)
+    objective = part("objective", parts["objective"])
+    if hasattr(objective, "PLAYERS"):
+        config.players = config_dict.ConfigDict()
+        for player in objective.PLAYERS:
+            config.players[player] = _section(optimizer.OwnOptions)
     for kind in PARTS:
         section = _section(part(kind, parts[kind]).Options)
         section.name = parts[kind]
@@ -113,7 +119,17 @@ def options(config: config_dict.ConfigDict, section: str | None = None) -> Any:
 
 def options_of(config: config_dict.ConfigDict, section: str) -> type:
     """The Options that a section of the config is made of."""
-    return part(section, config[section].name).Options if section in PARTS else optimizer.Options
+    if section in PARTS:
+        return part(section, config[section].name).Options
+    return optimizer.OwnOptions if section.startswith("players.") else optimizer.Options
+
+
+def optimizer_of(config: config_dict.ConfigDict, player: str) -> optimizer.Options:
+    """`config.optimizer`, but for what `config.players` says of that player, where it has more."""
+    shared = options(config, "optimizer")
+    if "players" not in config:
+        return shared
+    return optimizer.of_player(shared, options(config, f"players.{player}"))
 
 
 def _build(kind: type, section: config_dict.ConfigDict) -> Any:
@@ -131,8 +147,19 @@ def validate(config: config_dict.ConfigDict) -> None:
         for section in (None, "optimizer", *PARTS):
             built = options(config, section)
             problems += built.problems() if hasattr(built, "problems") else ()
+        problems += _problems_of_players(config)
     if problems:
         raise UsageError("; ".join(problems))
+
+
+def _problems_of_players(config: config_dict.ConfigDict) -> Iterator[str]:
+    """What is wrong with a player's optimizer and not with that of all."""
+    shared = options(config, "optimizer")
+    for player in config.players if "players" in config else ():
+        prefix = f"players.{player}."
+        known = set(shared.problems(prefix))
+        own = optimizer_of(config, player).problems(prefix)
+        yield from (problem for problem in own if problem not in known)
 
 
 def model(config: config_dict.ConfigDict, spec: dict[str, Any]) -> Any:

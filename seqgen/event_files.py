@@ -31,7 +31,7 @@ class EventFiles:
         self._writer.close()
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """Adds one record, its numbers as loss/train, loss/valid and so on."""
+        """Adds one record, its numbers as loss/train, loss/valid and so on; words are left out."""
         for name, value in record.items():
-            if name not in ("step", "split"):
+            if name not in ("step", "split") and not isinstance(value, str):
                 self._writer.add_scalar(f"{name}/{record['split']}", float(value), record["step"])

@@ -1,13 +1,13 @@
 """How like the data what a generator makes is: what an evaluation of an adversarial run says.
 
 Told apart or not, collapsed or copied (`metrics/verdict.py`); how many modes of a known mixture;
-and pictures of real and generated examples.
+and pictures of real and generated examples. `train.py` takes such looks too, to end a run by them.
 """
 
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +16,10 @@ import numpy as np
 from seqgen import decoding, marks, pictures, run_directory
 from seqgen.datasets import Dataset
 from seqgen.details import Details, every
-from seqgen.interrupt import Interrupt
-from seqgen.metrics import Meaning, coverage, verdict
+from seqgen.errors import UsageError, require
+from seqgen.interrupt import Interrupt, Interrupted
+from seqgen.metrics import Meaning, coverage, two_sample, verdict
+from seqgen.objectives import Objective
 from seqgen.run import Found, Run
 
 SAMPLES = 2500  # generated, as in the published tables of modes
@@ -33,7 +35,66 @@ REPORTS = {
     "density": Meaning("", larger_is_better=True),
     "precision": Meaning("", larger_is_better=True),
     "recall": Meaning("", larger_is_better=True),
+    # of a classifier, that would be noticed with a power of 0.8
+    "detectable_accuracy": Meaning("", larger_is_better=False),
 }
+
+
+class Look(NamedTuple):
+    """What a look at the samples of a run says while it is trained."""
+
+    numbers: dict[str, Any]  # of REPORTS, and the verdict's word
+    sentence: str
+    ending: str | None  # why the run ends here; None: it goes on
+
+
+def looker(objective: Objective, dataset: Dataset) -> Callable[[Found, Any, int, Interrupt], Look]:
+    """(parameters, the dataset's arrays, number of the look from 1, interrupt) -> what it says.
+
+    The first `SAMPLES` held-out examples of validation beside as many samples, whose noise is the
+    same at every look. The levels of all looks add up to verdict's alpha, so they fall with the
+    number: what the tests would still have noticed is said each time. The run ends where they were
+    able to notice something and did not. Raises UsageError where no examples of numbers are made.
+    """
+    spec = dataset.spec
+    if objective.generate is None or spec["targets"]["per"] == "answer" or "start" in spec:
+        raise UsageError(
+            "stop_when_indistinguishable compares samples with data: that takes an objective that "
+            "makes pictures, points or series"
+        )
+    require("scipy.stats", "data")  # not after an hour of training
+    generate = jax.jit(partial(objective.generate, options=decoding.Options()))
+    kept: list[tuple[np.ndarray, np.ndarray]] = []  # the examples: they are read once
+
+    def look(found: Found, arrays: Any, number: int, interrupt: Interrupt) -> Look:
+        if not kept:
+            splits = ("train", "valid")
+            kept.extend([examples(found, dataset, s, arrays, interrupt) for s in splits])
+        (train, _), (real, classes_N) = kept
+        made = generated(generate, found, classes_N)
+        if interrupt.requested:
+            raise Interrupted(interrupt.requested)
+        if not np.all(np.isfinite(made)):
+            return Look({}, f"look {number}: samples are not finite", None)
+        judged = verdict.judged(flat(train), flat(real), flat(made), look=number)
+        numbers = numbers_of(judged) | {"verdict": judged.word}
+        said, ending = f"look {number}: {judged.sentence}", None
+        if judged.word == verdict.ALIKE and numbers["detectable_accuracy"] < 1:
+            ending = f"the two-sample tests can't tell generated from real; {said}"
+        return Look(numbers, said, ending)
+
+    return look
+
+
+def numbers_of(judged: verdict.Verdict) -> dict[str, float]:
+    """A verdict's, as REPORTS calls them."""
+    near = judged.neighbours
+    return {
+        "classifier_accuracy": judged.classifier.accuracy.value,
+        "detectable_accuracy": two_sample.detectable(judged.classifier.n, judged.level),
+        "mmd2": judged.kernel.mmd2.value,
+        **{name: getattr(near, name).value for name in near._fields[:4]},
+    }
 
 
 def describer(
@@ -47,14 +108,8 @@ def describer(
         train, _ = examples(found, dataset, "train", arrays, interrupt)
         made = generated(generate, found, classes_N)
         draw(run, found, real, made, path)
-        found_modes = modes(run.spec, made)
         judged = verdict.judged(flat(train), flat(real), flat(made), look=1)
-        near = judged.neighbours
-        numbers = found_modes | {
-            "classifier_accuracy": judged.classifier.accuracy.value,
-            "mmd2": judged.kernel.mmd2.value,
-            **{name: getattr(near, name).value for name in near._fields[:4]},
-        }
+        numbers = modes(run.spec, made) | numbers_of(judged)
         facts = {"verdict": judged.word, "judged": plain(judged), "generated": len(made)}
         return Details(numbers, facts, judged.sentence)
 

@@ -47,10 +47,11 @@ class Meter:
             pending, self._pending = self._pending, None
             self._read(*pending)
 
-    def report(self, split: str, step: int, metrics: dict[str, float]) -> None:
-        """Logs and says the numbers of an evaluation."""
+    def report(self, split: str, step: int, metrics: dict[str, Any], sentence: str = "") -> None:
+        """Logs the numbers of an evaluation, and says them with the sentence, if there is one."""
         self._write({"step": step, "split": split, **metrics})
-        self._progress.say(f"step {step}  {split}: {described(metrics, self._reports)}")
+        remark = f" ({sentence})" if sentence else ""
+        self._progress.say(f"step {step}  {split}: {described(metrics, self._reports)}{remark}")
         self._clock = (time.monotonic(), step)  # the next rate must not count the evaluation
 
     def _read(self, step: int, metrics: dict[str, jax.Array]) -> None:

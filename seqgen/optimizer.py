@@ -36,11 +36,12 @@ class Options:
     clip_value: float | None = None  # of each element
     clip_adaptive: float | None = None  # of each unit relative to its weights (Brock et al. 2021)
 
-    def problems(self) -> Iterator[str]:
-        yield from not_among(self, "optimizer.", rule=RULES, schedule=SCHEDULES)
+    def problems(self, prefix: str = "optimizer.") -> Iterator[str]:
+        """`prefix`: what a user writes before the names of these fields."""
+        yield from not_among(self, prefix, rule=RULES, schedule=SCHEDULES)
         yield from out_of_range(
             self,
-            "optimizer.",
+            prefix,
             learning_rate="(0, inf)",
             warmup_steps="[0, inf)",
             final_scale="[0, 1]",
@@ -57,14 +58,34 @@ class Options:
             clip_adaptive="(0, inf)",
         )
         if self.schedule == "step" and self.decay_every is None:
-            yield "optimizer.schedule 'step' needs optimizer.decay_every"
+            yield f"{prefix}schedule 'step' needs {prefix}decay_every"
         if self.weight_decay is not None and self.rule not in ("adamw", "lion"):
-            yield f"optimizer.weight_decay is decoupled: rule adamw or lion, not {self.rule!r}"
+            yield f"{prefix}weight_decay is decoupled: rule adamw or lion, not {self.rule!r}"
         try:
             re.compile(self.decay_parameters)
         except re.error as error:
             pattern = self.decay_parameters
-            yield f"optimizer.decay_parameters {pattern!r} is no regular expression: {error}"
+            yield f"{prefix}decay_parameters {pattern!r} is no regular expression: {error}"
+
+
+# A plateau is the whole run's, which watches one number.
+OF_THE_RUN = ("plateau_patience", "plateau_scale")
+# What one player of several has for itself; None: as Options say for all players.
+OwnOptions = dataclasses.make_dataclass(
+    "OwnOptions",
+    [
+        (f.name, f.type | None, None)
+        for f in dataclasses.fields(Options)
+        if f.name not in OF_THE_RUN
+    ],
+    frozen=True,
+)
+
+
+def of_player(shared: Options, own: OwnOptions) -> Options:
+    """The options for all players, but for those that one has for itself."""
+    named = {name: value for name, value in dataclasses.asdict(own).items() if value is not None}
+    return dataclasses.replace(shared, **named)
 
 
 class Optimizer(NamedTuple):
@@ -108,8 +129,11 @@ def learning_rate(options: Options, schedule_steps: int) -> optax.Schedule:
     return rate
 
 
-def make(options: Options, schedule_steps: int) -> Optimizer:
-    """The chain of these options; `schedule_steps` is where the schedule ends, warm-up included."""
+def make(options: Options, schedule_steps: int, prefix: str = "optimizer.") -> Optimizer:
+    """The chain of these options; `schedule_steps` is where the schedule ends, warm-up included.
+
+    `prefix` is what a user writes before the names of the options, for the sentence of an error.
+    """
     clips = [optax.identity()]
     if options.clip_value is not None:
         clips.append(optax.clip(options.clip_value))
@@ -119,7 +143,7 @@ def make(options: Options, schedule_steps: int) -> Optimizer:
         clips.append(optax.clip_by_global_norm(options.clip_norm))
     links = [RULES[options.rule](options)]
     if options.weight_decay is not None:
-        select = _named(options.decay_parameters)
+        select = _named(options.decay_parameters, prefix)
         links.append(optax.add_decayed_weights(options.weight_decay, select))
     links.append(_descend_at_given_rate())
     rate = learning_rate(options, schedule_steps)
@@ -138,7 +162,7 @@ def _descend_at_given_rate() -> optax.GradientTransformationExtraArgs:
     return optax.GradientTransformationExtraArgs(optax.init_empty_state, update)
 
 
-def _named(pattern: str) -> Callable[[Any], Any]:
+def _named(pattern: str, prefix: str) -> Callable[[Any], Any]:
     """params -> tree of bool: whose path matches. A pattern that matches none is an error."""
 
     def select(params: Any) -> Any:
@@ -150,7 +174,7 @@ def _named(pattern: str) -> Callable[[Any], Any]:
             params,
         )
         if not any(jax.tree.leaves(chosen)):
-            raise UsageError(f"optimizer.decay_parameters {pattern!r} matches no parameter")
+            raise UsageError(f"{prefix}decay_parameters {pattern!r} matches no parameter")
         return chosen
 
     return select

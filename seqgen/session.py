@@ -14,7 +14,7 @@ import jax
 from jax.sharding import NamedSharding, PartitionSpec
 from ml_collections import config_dict
 
-from seqgen import backend, environment, optimizer, plan, run_directory
+from seqgen import backend, environment, likeness, optimizer, plan, run_directory
 from seqgen import config as configs
 from seqgen import run as runs
 from seqgen import step as steps
@@ -24,6 +24,7 @@ from seqgen.evaluate import evaluator
 from seqgen.interrupt import Interrupt
 from seqgen.metrics import Meaning
 from seqgen.progress import Progress
+from seqgen.run import Found
 
 State = steps.TrainState
 Call = Callable[..., tuple[State, dict[str, jax.Array]]]
@@ -44,6 +45,7 @@ class Session(NamedTuple):
     call: Call  # see `caller`
     observe: Callable[[steps.Monitor, jax.Array], steps.Monitor]
     validate: Callable[[dict[str, Any], Any, Interrupt], dict[str, float]]
+    look: Callable[[Found, Any, int, Interrupt], likeness.Look] | None  # if the run may end by one
 
 
 def rows_together(config: config_dict.ConfigDict) -> int:
@@ -61,11 +63,15 @@ def prepare(config: config_dict.ConfigDict, workdir: Path, progress: Progress) -
     """
     stored = stored_config(workdir)
     config = configs.settled(config, stored)
-    options, chain_options = configs.options(config), configs.options(config, "optimizer")
+    options, shared = configs.options(config), configs.options(config, "optimizer")
     dataset = configs.part("dataset", config.dataset.name).make(configs.options(config, "dataset"))
     objective = configs.assemble(config, dataset.spec)
-    chain = optimizer.make(chain_options, options.schedule_steps)
-    optimizers = {player.name: chain for player in objective.players}
+    chains = {p.name: configs.optimizer_of(config, p.name) for p in objective.players}
+    prefix = "players.{}." if "players" in config else "optimizer."
+    optimizers = {
+        name: optimizer.make(chain, options.schedule_steps, prefix.format(name))
+        for name, chain in chains.items()
+    }
     # without a metric to watch the step is, so that the latest is the best
     upward = options.monitor is None or objective.reports[options.monitor].larger_is_better
 
@@ -89,8 +95,8 @@ def prepare(config: config_dict.ConfigDict, workdir: Path, progress: Progress) -
     observe = partial(
         steps.observe,
         larger_is_better=upward,
-        patience=chain_options.plateau_patience,
-        scale=chain_options.plateau_scale,
+        patience=shared.plateau_patience,
+        scale=shared.plateau_scale,
     )
 
     def step_on(arrays, shape):
@@ -99,8 +105,10 @@ def prepare(config: config_dict.ConfigDict, workdir: Path, progress: Progress) -
 
         return steps.make_step(objective, optimizers, batch, options, mesh)
 
+    looks = options.stop_when_indistinguishable
+    look = likeness.looker(objective, dataset) if looks else None
     record(config, stored, dataset, layout, workdir, progress)
-    say_where_the_schedule_ends(options, chain_options, progress)
+    say_where_the_schedules_end(options, chains, progress)
     return Session(
         config=config,
         options=options,
@@ -108,12 +116,13 @@ def prepare(config: config_dict.ConfigDict, workdir: Path, progress: Progress) -
         dataset=dataset,
         arrays=jax.device_put(dataset.arrays, everywhere),
         layout=layout,
-        reports=objective.reports,
+        reports=objective.reports | (likeness.REPORTS if looks else {}),
         begin=jax.jit(begin, out_shardings=placed),
         target=jax.tree.map(lambda s, p: s.update(sharding=p), shapes, placed),
         call=caller(step_on, dataset, layout, (placed, everywhere)),
         observe=jax.jit(observe, out_shardings=everywhere),
         validate=evaluator(objective, dataset, "valid", mesh),
+        look=look,
     )
 
 
@@ -223,13 +232,19 @@ def refuse_another_run(
         raise UsageError(f"the data have changed since {workdir} began; give another --workdir")
 
 
-def say_where_the_schedule_ends(
-    options: configs.RunOptions, chain: optimizer.Options, progress: Progress
+def say_where_the_schedules_end(
+    options: configs.RunOptions, chains: dict[str, optimizer.Options], progress: Progress
 ) -> None:
-    """One line for a run that is longer than its schedule, such as one that was lengthened."""
-    if chain.schedule in optimizer.ENDING and options.schedule_steps < options.num_steps:
-        progress.say(
-            f"the {chain.schedule} schedule ends at step {options.schedule_steps} of "
-            f"{options.num_steps}: from there the learning rate is "
-            f"{chain.final_scale * chain.learning_rate:g}"
-        )
+    """A line for a run that is longer than its schedule, such as one that was lengthened.
+
+    Where the players' optimizers differ, there is one for each player.
+    """
+    alike = len(set(chains.values())) == 1
+    for player, chain in list(chains.items())[: 1 if alike else None]:
+        if chain.schedule in optimizer.ENDING and options.schedule_steps < options.num_steps:
+            whose = "" if alike else f" of {player}"
+            progress.say(
+                f"the {chain.schedule} schedule{whose} ends at step {options.schedule_steps} of "
+                f"{options.num_steps}: from there the learning rate is "
+                f"{chain.final_scale * chain.learning_rate:g}"
+            )

@@ -28,6 +28,7 @@ class Monitor:
     since_cut: jax.Array  # evaluations without a new best since the learning rate was last cut
     rate_scale: jax.Array  # what plateaus have left of the learning rate
     nonfinite: jax.Array  # skipped steps in a row
+    looks: jax.Array | None  # taken at samples beside data; None: the run takes none
 
 
 @flax.struct.dataclass
@@ -75,6 +76,7 @@ def init(
         since_cut=jnp.int32(0),
         rate_scale=jnp.float32(1),
         nonfinite=jnp.int32(0),
+        looks=jnp.int32(0) if options.stop_when_indistinguishable else None,
     )
     ema = None if options.ema is None else jax.tree.map(jnp.copy, params)
     return TrainState(jnp.int32(0), params, chains, ema, memory, monitor, key)
@@ -243,6 +245,7 @@ def observe(
         since_best=jnp.where(better, 0, monitor.since_best + 1),
         since_cut=jnp.where(cut, 0, since_cut),
         rate_scale=jnp.where(cut, monitor.rate_scale * scale, monitor.rate_scale),
+        looks=None if monitor.looks is None else monitor.looks + 1,
     )
 
 

@@ -17,6 +17,7 @@ from seqgen.interrupt import Interrupt, Interrupted
 from seqgen.meter import Meter
 from seqgen.metrics import target_unit
 from seqgen.progress import Progress
+from seqgen.run import Found
 from seqgen.session import Session, State, prepare, rows_together
 
 
@@ -62,7 +63,7 @@ def loop(
 ) -> str:
     """All of it happens once a call, not once a step. Returns why it ended."""
     options, per_call = session.options, session.layout.steps_per_call
-    state, due, resumed = begin_or_resume(session, checkpoints, progress)
+    state, due, resumed, ending = begin_or_resume(session, checkpoints, progress)
     step, since_best = resumed or 0, int(state.monitor.since_best)
     with contextlib.ExitStack() as stack:
         metrics_log = run_directory.MetricsLog(session.workdir, step, evaluated=not due)
@@ -77,11 +78,14 @@ def loop(
                     meter.flush()  # waits for the device, as saving does in any case
                     best = False
                     if due:
-                        state, best = observed(session, state, step, meter, interrupt)
+                        state, best, ending = observed(session, state, step, meter, interrupt)
                         since_best = int(state.monitor.since_best)
                     due = False
-                    checkpoints.save(step, state, meta={"evaluation_due": False}, best=best)
+                    meta = {"evaluation_due": False, "ending": ending}
+                    checkpoints.save(step, state, meta=meta, best=best)
                     run_directory.set_status(session.workdir, "RUNNING", step=step)
+                if ending is not None:
+                    return ending
                 if options.patience is not None and since_best >= options.patience:
                     return f"no better {options.monitor} in {options.patience} evaluations"
                 if step >= options.num_steps:
@@ -106,33 +110,45 @@ def loop(
 
 def begin_or_resume(
     session: Session, checkpoints: Checkpoints, progress: Progress
-) -> tuple[State, bool, int | None]:
-    """(state, whether its evaluation is still to be done, its step if it was found)."""
+) -> tuple[State, bool, int | None, str | None]:
+    """(state, whether its evaluation is still to be done, its step if it was found, its ending).
+
+    The last is why its evaluation ended the run, which then ends there again; None: it goes on.
+    """
     if checkpoints.latest() is None:
-        return session.begin(), False, None
+        return session.begin(), False, None, None
     step, state, meta, _ = checkpoints.restore(session.target)
     progress.say(f"resumed {session.workdir} at step {step}")
-    return state, meta["evaluation_due"], step
+    return state, meta["evaluation_due"], step, meta.get("ending")
 
 
 def observed(
     session: Session, state: State, step: int, meter: Meter, interrupt: Interrupt
-) -> tuple[State, bool]:
-    """Evaluates: (the state with its monitor moved on, whether this is the best so far).
+) -> tuple[State, bool, str | None]:
+    """Evaluates: (state with its monitor moved on, whether it is the best so far, why to end).
 
     An evaluation that is done only because the run ends there leaves the monitor as it was: when
     the run is lengthened, it goes on as if it had never ended. Then the
-    next regular evaluation is compared with the regular ones before it, not with this one.
+    next regular evaluation is compared with the regular ones before it, not with this one. For the
+    same reason it takes no look at samples. A look that ends the run makes this the best.
     """
+    regular = step % session.options.eval_every == 0
     metrics = session.validate(state.evaluated, session.arrays, interrupt)
-    meter.report("valid", step, metrics)
+    sentence, ending = "", None
+    if session.look is not None and regular:
+        found = Found(step, state.evaluated, {"shared": state.memory["shared"]}, digest="")
+        numbers, sentence, ending = session.look(
+            found, session.arrays, int(state.monitor.looks) + 1, interrupt
+        )
+        metrics |= numbers
+    meter.report("valid", step, metrics, sentence)
     name = session.options.monitor
     watched = jnp.float32(step if name is None else metrics[name])
     monitor = session.observe(state.monitor, watched)
-    best = int(monitor.since_best) == 0
-    if step % session.options.eval_every == 0:
+    best = int(monitor.since_best) == 0 or ending is not None
+    if regular:
         state = state.replace(monitor=monitor)
-    return state, best
+    return state, best, ending
 
 
 def finish(session: Session, interrupt: Interrupt, progress: Progress) -> None:

@@ -1,3 +1,4 @@
+import importlib
 import json
 import math
 import textwrap
@@ -12,6 +13,11 @@ from seqgen.errors import UsageError
 @pytest.fixture
 def adding():
     return config.default(dataset="adding", model="many_to_one", objective="likelihood")
+
+
+@pytest.fixture
+def game():
+    return config.default(dataset="points", model="gan", objective="adversarial")
 
 
 @pytest.fixture
@@ -264,3 +270,75 @@ def test_a_stored_config_of_another_version_is_one_sentence(adding):
     stored["model"]["wings"] = 2
     with pytest.raises(UsageError, match="does not fit this version"):
         config.from_json(stored)
+
+
+def test_a_player_has_what_it_is_given_and_else_what_all_have(adding, game):
+    assert "players" not in adding
+    assert config.optimizer_of(adding, "model") == config.options(adding, "optimizer")
+    game.optimizer.learning_rate, game.optimizer.clip_norm = 0.01, 2.0
+    game.players.generator.learning_rate, game.players.generator.beta1 = 0.03, 0.0
+    shared, own = (config.optimizer_of(game, n) for n in ("discriminator", "generator"))
+    assert shared == config.options(game, "optimizer")
+    assert (own.learning_rate, own.beta1, own.clip_norm) == (0.03, 0.0, 2.0)
+    assert (own.rule, own.beta2) == (shared.rule, shared.beta2)
+    config.validate(game)
+
+
+def test_the_players_that_a_config_names_are_those_of_the_game():
+    for name in config.names("objective"):
+        module = config.part("objective", name)
+        if hasattr(module, "PLAYERS"):
+            model = importlib.import_module("seqgen.models.gan")
+            spec = {"inputs": {"kind": "vector", "size": 2}, "targets": {"per": "sequence"}}
+            made = module.make(module.Options(), model.make(model.Options(), spec), spec)
+            assert tuple(player.name for player in made.players) == module.PLAYERS
+
+
+def test_overrides_of_a_player_are_typed_and_stored(game):
+    values = flags.FlagValues()
+    arguments = [
+        "--config.players.generator.learning_rate=1",
+        "--config.players.generator.warmup_steps=10",
+        "--config.players.discriminator.clip_norm=None",
+        "--config.players.discriminator.rule=None",
+    ]
+    game.players.discriminator.rule = "sgd"
+    values(overrides.define_overrides(game, ["launch.py", *arguments], values))
+    own = values.config.players.generator
+    assert (repr(own.learning_rate), own.warmup_steps) == ("1.0", 10)
+    assert values.config.players.discriminator.rule is None
+    stored = json.loads(json.dumps(config.to_json(game)))
+    assert config.differences(game, config.from_json(stored)) == {}
+    older = {name: value for name, value in stored.items() if name != "players"}
+    assert config.differences(config.from_json(older), game) == {
+        "players.generator.learning_rate": (None, 1.0),
+        "players.generator.warmup_steps": (None, 10),
+    }
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("players.generator.learning_rat=3", "did you mean 'players.generator.learning_rate'"),
+        ("players.generater.rule=adam", "did you mean 'players.generator.rule'"),
+        ("players.generator.plateau_patience=3", "unknown config field"),  # the run's, as a whole
+    ],
+)
+def test_a_wrong_field_of_a_player_is_one_sentence(game, override, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        overrides.define_overrides(game, ["launch.py", f"--config.{override}"], flags.FlagValues())
+
+
+def test_a_players_bad_values_are_named_as_its_own_and_those_of_all_once(game):
+    game.players.generator.rule, game.players.generator.clip_norm = "adamm", -2.0
+    game.players.discriminator.schedule = "step"
+    game.optimizer.learning_rate = -1.0
+    with pytest.raises(UsageError) as caught:
+        config.validate(game)
+    assert str(caught.value).split("; ") == [
+        "optimizer.learning_rate must be above 0, not -1.0",
+        "players.discriminator.schedule 'step' needs players.discriminator.decay_every",
+        "unknown players.generator.rule 'adamm'",
+        "did you mean 'adam'? have: adam, adamw, lion, momentum, rmsprop, sgd",
+        "players.generator.clip_norm must be above 0, not -2.0",
+    ]

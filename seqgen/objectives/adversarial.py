@@ -18,6 +18,8 @@ from seqgen.errors import UsageError, not_among, out_of_range
 from seqgen.metrics import Meaning
 from seqgen.objectives import Batch, Clock, Memory, Objective, Params, Player, example_keys
 
+PLAYERS = ("discriminator", "generator")  # in their turn
+
 
 class Loss(NamedTuple):
     """Of the scores of real and of fake examples [B], what each player makes small [B]."""
@@ -140,8 +142,8 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
 
     return Objective(
         players=(
-            Player("discriminator", options.updates, of_discriminator),
-            Player("generator", 1, of_generator),
+            Player(PLAYERS[0], options.updates, of_discriminator),
+            Player(PLAYERS[1], 1, of_generator),
         ),
         init=init,
         measure=measure,

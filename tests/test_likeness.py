@@ -1,0 +1,170 @@
+"""Looks at samples while a run is trained: what ends it, what does not, and who counts them."""
+
+import functools
+
+import jax
+import pytest
+import runs
+from test_train import stop_in
+
+from seqgen import config as configs
+from seqgen import likeness, run_directory
+from seqgen.checkpoint import Checkpoints
+from seqgen.datasets import points
+from seqgen.errors import UsageError
+from seqgen.interrupt import Interrupt, Interrupted
+from seqgen.metrics import two_sample
+from seqgen.objectives import Objective
+from seqgen.run import Found
+
+N = 200  # held-out examples
+MOONS = points.SHAPES["moons"]
+
+
+def drawn(params, memory, keys_B, inputs, options):
+    """What the data's own distribution draws, a scale times as large and shifted."""
+    del memory, inputs, options
+
+    def draw(key):
+        key_mode, key_share, key_noise = jax.random.split(key, 3)
+        mode, share = jax.random.randint(key_mode, (), 0, 2), jax.random.uniform(key_share)
+        return MOONS.place(mode, share) + MOONS.sigma * jax.random.normal(key_noise, (2,))
+
+    return params["scale"] * jax.vmap(draw)(keys_B) + params["shift"]
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+    monkeypatch.setattr(likeness, "SAMPLES", N)
+
+
+@functools.cache
+def looker(size):
+    options = points.Options(batch_size=100, shape="moons", test_size=size)
+    dataset = points.make(options)
+    return likeness.looker(Objective((), None, None, None, {}, drawn), dataset)
+
+
+def look(number=1, scale=1.0, shift=0.0, size=N):
+    found = Found(0, {"scale": scale, "shift": shift}, {}, digest="")
+    with Interrupt() as interrupt:
+        return looker(size)(found, {}, number, interrupt)
+
+
+def test_only_samples_that_are_not_told_from_data_end_a_run():
+    found = look()
+    assert found.numbers["verdict"] == "indistinguishable"
+    assert found.ending.startswith("the two-sample tests can't tell generated from real; look 1: ")
+    assert f"at n={N}: a classifier right on" in found.ending
+    for stub, word in (({"scale": 0.01}, "collapsed"), ({"shift": 0.08}, "told apart")):
+        found = look(**stub)
+        assert found.numbers["verdict"] == word and found.ending is None
+        assert found.sentence.startswith(f"look 1: {word}: ")
+    assert look(shift=float("nan")) == ({}, "look 1: samples are not finite", None)
+
+
+def test_a_later_look_has_less_to_spend_and_says_what_it_would_have_noticed():
+    found = look(3)
+    least = found.numbers["detectable_accuracy"]
+    assert two_sample.power(N, least, 0.05 / 3 / (3 * 4)) == pytest.approx(0.8, abs=1e-6)
+    assert f"{100 * least:.1f} % would be noticed with power 0.8" in found.ending
+
+
+def test_tests_that_could_notice_nothing_end_nothing(monkeypatch):
+    monkeypatch.setattr(likeness, "SAMPLES", 12)
+    found = look(20, size=12)
+    assert found.numbers["verdict"] == "indistinguishable"
+    assert found.sentence.endswith("too few examples to notice anything")
+    assert found.ending is None
+
+
+def test_a_run_that_makes_no_examples_takes_no_looks(tmp_path):
+    config = runs.small("procedural", tmp_path)
+    config.stop_when_indistinguishable = True
+    with pytest.raises(UsageError, match="makes pictures, points or series"):
+        runs.run(config, tmp_path / "run")
+
+
+def small(num_steps):
+    c = configs.default(dataset="points", model="vae", objective="elbo")
+    c.dataset.batch_size, c.dataset.shape, c.dataset.test_size = 100, "moons", N
+    c.model.likelihood, c.model.latent_size = "gaussian", 1
+    c.model.encoder_sizes = c.model.decoder_sizes = (4,)
+    c.num_steps, c.schedule_steps, c.log_every, c.eval_every, c.checkpoint_every = (
+        num_steps,
+        20,
+        2,
+        4,
+        2,
+    )
+    c.stop_when_indistinguishable = True
+    return c
+
+
+def third(then=lambda session, interrupt: session):
+    """A session whose third look finds samples like the data."""
+
+    def change(session, interrupt):
+        def take(found, arrays, number, interrupt):
+            del found, arrays
+            if interrupt.requested:
+                raise Interrupted(interrupt.requested)
+            word = "indistinguishable" if number == 3 else "collapsed"
+            said = f"look {number}: {word}"
+            return likeness.Look({"verdict": word}, said, said if number == 3 else None)
+
+        assert session.look is not None
+        return then(session._replace(look=take), interrupt)
+
+    return change
+
+
+def verdicts(workdir):
+    records = run_directory.read_metrics(workdir)
+    return [(r["step"], r["verdict"]) for r in records if "verdict" in r]
+
+
+def test_looks_end_a_run_where_they_would_have_had_it_not_been_stopped_and_lengthened(tmp_path):
+    whole, pieces = tmp_path / "whole", tmp_path / "pieces"
+    assert runs.run(small(20), whole, third()) == "look 3: indistinguishable"
+    assert verdicts(whole) == [(4, "collapsed"), (8, "collapsed"), (12, "indistinguishable")]
+    assert "(look 2: collapsed)" in (whole / "log.txt").read_text()
+    with Checkpoints(whole, writer=False) as checkpoints:
+        assert checkpoints.latest() == checkpoints.best() == 12
+    with pytest.raises(Interrupted):
+        runs.run(small(10), pieces, third(stop_in("look", 2)))
+    assert verdicts(pieces) == verdicts(whole)[:1]
+    # the evaluation at its end is out of turn
+    assert runs.run(small(10), pieces, third()) == "all steps done"
+    assert verdicts(pieces) == verdicts(whole)[:2]
+    for _ in range(2):  # the second time it has ended
+        assert runs.run(small(20), pieces, third()) == "look 3: indistinguishable"
+        assert verdicts(pieces) == verdicts(whole)
+    ended = runs.final_state(small(20), whole)
+    assert ended[".monitor.looks"] == 3
+    runs.assert_same_bytes(runs.final_state(small(20), pieces), ended)
+
+
+@pytest.mark.slow
+def test_a_game_is_ended_by_samples_like_the_data_and_not_by_those_of_an_untrained_generator(
+    tmp_path,
+):
+    c = configs.default(dataset="points", model="gan", objective="adversarial")
+    c.dataset.batch_size, c.dataset.shape, c.dataset.test_size = 100, "moons", N
+    c.model.encoder_sizes = c.model.decoder_sizes = (4,)
+    c.num_steps, c.log_every, c.eval_every, c.checkpoint_every = 8, 4, 4, 4
+    c.ema, c.stop_when_indistinguishable = 0.9, True
+
+    def like_the_data(session, interrupt):
+        del interrupt
+        own = {"scale": 1.0, "shift": 0.0}
+        take = looker(N)
+        return session._replace(look=lambda found, *rest: take(found._replace(params=own), *rest))
+
+    assert "look 1: indistinguishable" in runs.run(c, tmp_path / "stub", like_the_data)
+    assert runs.saved_steps(tmp_path / "stub") == [4]
+    assert runs.run(c, tmp_path / "own") == "all steps done"
+    assert [step for step, word in verdicts(tmp_path / "own") if word != "indistinguishable"] == [
+        4,
+        8,
+    ]
