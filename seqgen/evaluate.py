@@ -1,6 +1,7 @@
 """Exact numbers over a split: for the training loop, and for a checkpoint of a run directory."""
 
 import dataclasses
+import os
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -18,10 +19,12 @@ from seqgen import config as configs
 from seqgen import run as runs
 from seqgen.checkpoint import Checkpoints
 from seqgen.datasets import Dataset
+from seqgen.details import Show, unseen
 from seqgen.errors import UsageError, unknown
 from seqgen.interrupt import Interrupt, Interrupted
 from seqgen.metrics import Meaning, Measured, described, means
 from seqgen.objectives import Objective
+from seqgen.progress import Progress
 from seqgen.run import Found, Run, parameters
 
 POLL_SECONDS = 2.0
@@ -112,20 +115,19 @@ def checkpoint_evaluator(
     split: str,
     changed: dict[str, Any] | None = None,
     how: decoding.Options = GREEDY,
+    show: Show = unseen,
 ) -> Callable[[Found, Interrupt], dict[str, Any]]:
     """Compiles once; returns (checkpoint, interrupt) -> what it writes to evaluations/.
 
     `changed` names the data options that are not those of the run, `how` is how answers are
-    written; where either is unusual the file has a name of its own. Raises UsageError if the data
-    are not those of the run, or lack the split, and for a search where there are no answers.
+    written; where either is unusual the file has a name of its own. `show` is told how far it is.
+
+    Raises UsageError if the data are not those of the run, or lack the split, and for a search
+    where there are no answers.
     """
     if split not in dataset.num_batches:
         raise unknown("split", split, dataset.num_batches)
-    if dataset.fingerprint != run.fingerprint:
-        raise UsageError(
-            f"the data of {run.workdir} have changed since training: fingerprint "
-            f"{dataset.fingerprint[:12]}, was {run.fingerprint[:12]}"
-        )
+    runs.refuse_other_data(run, dataset.fingerprint)
     mesh = jax.make_mesh((jax.device_count(),), ("batch",), (jax.sharding.AxisType.Auto,))
     everywhere = NamedSharding(mesh, P())
     measure = evaluator(run.objective, dataset, split, mesh)
@@ -133,7 +135,7 @@ def checkpoint_evaluator(
     refuse_search(run, how)
     asked = (changed or {}) | unlike_greedy(how)
     mark = f"-{run_directory.digest(asked)[:6]}" if asked else ""
-    describe = predictions.describer(run, dataset, split, changed or {}, how)
+    describe = predictions.describer(run, dataset, split, changed or {}, how, show)
 
     def evaluate(found: Found, interrupt: Interrupt) -> dict[str, Any]:
         began = time.monotonic()
@@ -211,14 +213,14 @@ def main(
     backend.start(config.dataset.batch_size, compilation_cache=compilation_cache)
     options = configs.options(config, "dataset")
     dataset = configs.part("dataset", config.dataset.name).make(options)
-    evaluate = checkpoint_evaluator(run, dataset, split, changed, how)
-    with Interrupt() as interrupt:
+    with Interrupt() as interrupt, Progress(Path(os.devnull)) as progress:
+        evaluate = checkpoint_evaluator(run, dataset, split, changed, how, progress.show)
         if watching:
             results = watch(run, evaluate, interrupt)
         else:
             results = [evaluate(parameters(run, which), interrupt)]
         for result in results:
-            print(line(result, predictions.reports(run)), flush=True)
+            progress.say(line(result, predictions.reports(run)))
 
 
 def line(result: dict[str, Any], reports: dict[str, Meaning]) -> str:

@@ -1,7 +1,8 @@
 """What an evaluation says of a model with a latent vector, beside its numbers.
 
 Of a variational one the log-likelihood by importance sampling, the units in use, and how the
-posteriors fill the prior; of every such model pictures of what it makes.
+posteriors fill the prior; of every such model pictures of what it makes, and how well it tells a
+held-out class.
 """
 
 import math
@@ -14,17 +15,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from seqgen import anomalies, decoding, densities, marks, pictures, run_directory
 from seqgen import config as configs
-from seqgen import decoding, marks, pictures, run_directory
 from seqgen.datasets import Dataset
-from seqgen.details import Details, Predict, every
+from seqgen.details import Details, Predict, Show, every, unseen
 from seqgen.interrupt import Interrupt
 from seqgen.metrics import Meaning
 from seqgen.metrics import latents as metrics
-from seqgen.objectives import elbo
+from seqgen.objectives import Batch, elbo, reconstruction
 from seqgen.run import Found, Run
 
-CHUNK = 50  # samples of each example that are computed together
+CHUNK = 50  # samples of each example whose noise is drawn together
+TOGETHER = 2**20  # numbers of examples to be made at once, at most: so memory stays small
 SHOWN = 10  # examples of a picture
 REACH = 3.0  # deviations of the prior that traversals walk to either side
 
@@ -32,12 +34,13 @@ REACH = 3.0  # deviations of the prior that traversals walk to either side
 def reports(run: Run) -> dict[str, Meaning]:
     """What the evaluations of a run add to the numbers of its objective."""
     if "elbo" not in run.objective.reports:
-        return {}
+        return anomalies.reports(run)
     return {
         named(run): Meaning("nats", larger_is_better=False),
         "active_units": Meaning("", larger_is_better=True),
         "aggregate_kl": Meaning("nats", larger_is_better=False),
         "mutual_information": Meaning("nats", larger_is_better=True),
+        **anomalies.reports(run),
     }
 
 
@@ -47,39 +50,54 @@ def named(run: Run) -> str:
 
 
 def describer(
-    run: Run, dataset: Dataset, split: str
+    run: Run, dataset: Dataset, split: str, show: Show = unseen
 ) -> Callable[[Found, Any, Interrupt, Path], Details]:
     """(checkpoint, the dataset's arrays, interrupt, path) -> details; draws beside the path."""
     model = configs.model(run.config, run.spec)
     variational = "elbo" in run.objective.reports
-    look = posteriors(run, model, dataset, split) if variational else codes(model, dataset, split)
+    looks = {
+        name: posteriors(run, model, dataset, name) if variational else codes(model, dataset, name)
+        for name in dict.fromkeys((split, "valid"))
+    }
 
     def describe(found: Found, arrays: Any, interrupt: Interrupt, path: Path) -> Details:
-        pieces = list(every(look, found, dataset, split, arrays, interrupt))
-        seen = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+        def look(name: str) -> dict[str, Any]:
+            """What there is to see of all examples of a split."""
+            pieces = every(looks[name], found, dataset, name, arrays, interrupt, show)
+            return jax.tree.map(lambda *rows: np.concatenate(rows), *pieces)
+
+        seen = look(split)
         draw(run, model, found, seen, path)
-        if not variational:
-            return Details({}, {}, "")
-        used_Z, whole = (
-            metrics.active_units(seen["mean"]),
-            metrics.aggregate(seen["mean"], seen["log_variance"]),
-        )
-        numbers = {
-            named(run): math.fsum(map(float, seen["nats"])) / len(seen["nats"]),
-            "active_units": float(used_Z.sum()),
-            "aggregate_kl": whole.kl,
-            "mutual_information": whole.mutual_information,
-        }
-        facts = {"n": len(seen["nats"]), "aggregate_n": whole.n}
-        return Details(numbers, facts, "")
+        details = spread(run, seen) if variational else Details({}, {}, "")
+        if "scores" not in seen or not anomalies.both_kinds(run, seen["targets"]):
+            return details
+        calibration = look("valid")["scores"]
+        told = anomalies.describe(run, seen["scores"], seen["targets"], calibration, path)
+        return Details(details.metrics | told.metrics, details.facts | told.facts, "")
 
     return describe
+
+
+def spread(run: Run, seen: dict[str, np.ndarray]) -> Details:
+    """The numbers of a variational model."""
+    used_Z, whole = (
+        metrics.active_units(seen["mean"]),
+        metrics.aggregate(seen["mean"], seen["log_variance"]),
+    )
+    numbers = {
+        named(run): math.fsum(map(float, seen["nats"])) / len(seen["nats"]),
+        "active_units": float(used_Z.sum()),
+        "aggregate_kl": whole.kl,
+        "mutual_information": whole.mutual_information,
+    }
+    return Details(numbers, {"n": len(seen["nats"]), "aggregate_n": whole.n}, "")
 
 
 def posteriors(run: Run, model: Any, dataset: Dataset, split: str) -> Predict:
     """Compiles once for each shape: each example's posterior, and -log p(x) in nats.
 
-    The importance-weighted bound with many samples (Burda et al. 2016), a chunk at a time.
+    The importance-weighted bound with many samples (Burda et al. 2016), a few at a time. Where a
+    class is held out also each example's scores as an anomaly, the ELBO of as many samples.
     """
     options = configs.options(run.config, "objective")
     size = min(CHUNK, options.evaluation_samples)
@@ -91,39 +109,71 @@ def posteriors(run: Run, model: Any, dataset: Dataset, split: str) -> Predict:
         if options.binarization is not None:
             batch = batch | {"inputs": elbo.fixed_bits(batch)}
         own, latent = params["model"], (size, model.options.latent_size)
+        at_once = min(size, max(1, TOGETHER // batch["inputs"].size))
 
-        def one_chunk(log_sum_B, number):
+        def one_chunk(sums, number):
+            log_sum_B, plain_B = sums
             # further noise than that which the evaluated bound has had
             noise_KBZ = elbo.noise(batch, 1 + number, latent)
             posterior = elbo.sampled(model, own, batch, noise_KBZ)
-            log_w_KB, _ = elbo.log_weights(model, own, batch, posterior)
+
+            def log_weight(z_BZ):
+                one = posterior._replace(z=z_BZ[None])
+                return elbo.log_weights(model, own, batch, one)[0][0]
+
+            log_w_KB = jax.lax.map(log_weight, posterior.z, batch_size=at_once)
             real_K1 = (number * size + jnp.arange(size) < options.evaluation_samples)[:, None]
             more_B = jax.nn.logsumexp(jnp.where(real_K1, log_w_KB, -jnp.inf), axis=0)
-            return jnp.logaddexp(log_sum_B, more_B), (posterior.mean, posterior.log_variance)
+            plain_B = plain_B + jnp.sum(jnp.where(real_K1, log_w_KB, 0.0), axis=0)
+            sums = jnp.logaddexp(log_sum_B, more_B), plain_B
+            return sums, (posterior.mean, posterior.log_variance)
 
-        nothing_B = jnp.full(batch["weight_B"].shape, -jnp.inf)
-        log_sum_B, (mean, log_variance) = jax.lax.scan(one_chunk, nothing_B, jnp.arange(chunks))
-        kept = {n: batch[n] for n in ("inputs", "weight_B", "targets") if n in batch}
-        nats_B = math.log(options.evaluation_samples) - log_sum_B
-        return kept | {"mean": mean[0], "log_variance": log_variance[0], "nats": nats_B}
+        nothing_B = jnp.zeros(batch["weight_B"].shape)
+        sums, (mean, log_variance) = jax.lax.scan(
+            one_chunk, (nothing_B - jnp.inf, nothing_B), jnp.arange(chunks)
+        )
+        nats_B = math.log(options.evaluation_samples) - sums[0]
+        told = kept(batch) | {"mean": mean[0], "log_variance": log_variance[0], "nats": nats_B}
+        if "held_out" in dataset.spec:
+            squared_B = squared_error(model, own, batch, mean[0])
+            minus_B = -sums[1] / options.evaluation_samples
+            told["scores"] = {"squared_error": squared_B, "elbo": minus_B, "iwae": nats_B}
+        return told
 
     return predict
 
 
 def codes(model: Any, dataset: Dataset, split: str) -> Predict:
-    """Compiles once for each shape: each example's latent vector, as `mean`."""
+    """Compiles once for each shape: each example's latent vector, as `mean`.
+
+    Where a class is held out also each example's score as an anomaly.
+    """
 
     @partial(jax.jit, static_argnums=3)
     def predict(params, arrays, index, shape):
         batch = dataset.batch(arrays, split, index, None, *shape)
-        kept = {n: batch[n] for n in ("inputs", "weight_B", "targets") if n in batch}
         variables = {"params": params["model"]}
         code_BZ = model.apply(
             variables, batch["inputs"], length_B=batch.get("length_B"), method="encode"
         )
-        return kept | {"mean": code_BZ}
+        told = kept(batch) | {"mean": code_BZ}
+        if "held_out" in dataset.spec:
+            squared_B = squared_error(model, params["model"], batch, code_BZ)
+            told["scores"] = {"squared_error": squared_B}
+        return told
 
     return predict
+
+
+def kept(batch: Batch) -> Batch:
+    """What of a batch its pictures show."""
+    return {n: batch[n] for n in ("inputs", "weight_B", "targets") if n in batch}
+
+
+def squared_error(model: Any, params: Any, batch: Batch, z_BZ: jax.Array) -> jax.Array:
+    """½ |x - x'|² of what a model that is told no class makes of a latent vector, [B]."""
+    made = model.apply({"params": params}, z_BZ, method="decode")
+    return 0.5 * densities.total(reconstruction.real(batch, (batch["inputs"] - made) ** 2))
 
 
 def draw(run: Run, model: Any, found: Found, seen: dict[str, np.ndarray], path: Path) -> None:

@@ -85,7 +85,8 @@ def check(options: NetworkOptions, spec: dict[str, Any]) -> tuple[int, ...]:
 def classes(spec: dict[str, Any], conditional: bool) -> int | None:
     """The number of classes that a conditional model is told, None for one that is told none.
 
-    Raises UsageError where a conditional model has no classes to be told.
+    Raises UsageError where a conditional model has no classes to be told, or would never be told
+    one of them in training.
     """
     if not conditional:
         return None
@@ -93,6 +94,11 @@ def classes(spec: dict[str, Any], conditional: bool) -> int | None:
     if targets["kind"] != "category" or targets["per"] != "sequence" or targets["size"] < 2:
         raise UsageError(
             f"model.conditional needs classes of examples, and dataset {spec['dataset']} has none"
+        )
+    if "held_out" in spec:
+        raise UsageError(
+            "dataset.held_out is a class that a model never sees: leave out model.conditional, "
+            "which tells it"
         )
     return targets["size"]
 

@@ -28,6 +28,15 @@ class Looks(NamedTuple):
     picture: np.ndarray  # [H, W, C] in [0, 1]
 
 
+class Scores(NamedTuple):
+    """How anomalous examples of two kinds look, and above what an alarm is raised."""
+
+    name: str
+    regular: np.ndarray  # [N]
+    anomalous: np.ndarray  # [M]
+    threshold: float  # infinite where there is none
+
+
 def attention(alignments: list[Alignment], title: str) -> bytes:
     """A heat map of each alignment below the other: a row for each token that was written."""
     heights = [2.0 + CELL * len(one.written) for one in alignments]
@@ -122,6 +131,29 @@ def scatter(
         marks, numbers = drawn.legend_elements()
         axes.legend(marks, names or numbers, fontsize=8, frameon=False)
     axes.set_aspect("equal", "datalim")
+    return _png(figure)
+
+
+def histograms(panels: list[Scores], title: str) -> bytes:
+    """Shares of regular and of anomalous examples by their score, a panel for each score."""
+    figure = Figure(figsize=(3.6 * len(panels) + 0.4, 3.2), layout="constrained")
+    figure.suptitle(title, fontsize=9, parse_math=False)
+    for axes, one in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        both = np.concatenate([one.regular, one.anomalous])
+        low, high = np.percentile(both, (0, 99.5))
+        if np.isfinite(one.threshold):
+            high = max(high, one.threshold)
+        bins = np.linspace(low, high, 31)
+        for scores, name in ((one.regular, "regular"), (one.anomalous, "anomalous")):
+            share = np.full(len(scores), 1 / len(scores))
+            inside = np.minimum(scores, high)  # the last bar holds the few that are far out
+            axes.hist(inside, bins, weights=share, alpha=0.6, label=f"{name}, n={len(scores)}")
+        if np.isfinite(one.threshold):
+            axes.axvline(one.threshold, color="black", lw=1, ls="--", label="threshold")
+        axes.set_xlabel(one.name)
+        axes.set_ylabel("share")
+        axes.legend(fontsize=7, frameon=False)
+        axes.spines[["top", "right"]].set_visible(False)
     return _png(figure)
 
 

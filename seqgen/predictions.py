@@ -17,7 +17,7 @@ import numpy as np
 from seqgen import config as configs
 from seqgen import decoding, latents, likeness, marks, pictures, run_directory
 from seqgen.datasets import Dataset
-from seqgen.details import Details, Predict, every
+from seqgen.details import Details, Predict, Show, every, unseen
 from seqgen.errors import UsageError
 from seqgen.interrupt import Interrupt
 from seqgen.metrics import Meaning, means, texts
@@ -26,15 +26,20 @@ from seqgen.run import Found, Run
 
 
 def describer(
-    run: Run, dataset: Dataset, split: str, changed: dict[str, Any], how: decoding.Options
+    run: Run,
+    dataset: Dataset,
+    split: str,
+    changed: dict[str, Any],
+    how: decoding.Options,
+    show: Show = unseen,
 ) -> Callable[[Found, Any, Interrupt, Path], Details]:
     """(checkpoint, the dataset's arrays, interrupt, path) -> details, for what the objective tells.
 
     Files are called as the path, with an ending. `changed` are the data options that are not those
-    of the run, `how` is how answers are written.
+    of the run, `how` is how answers are written; `show` is told how far the longer ones are.
     """
     if hasattr(configs.model(run.config, run.spec), "encode"):
-        return latents.describer(run, dataset, split)
+        return latents.describer(run, dataset, split, show)
     if "d_fake" in run.objective.reports:
         return likeness.describer(run, dataset, split)
     if "macro_f1" in run.objective.reports:
@@ -48,7 +53,7 @@ def describer(
         write = answers(run, dataset, split, how)
 
         def describe(found, arrays, interrupt, path):
-            pieces = list(every(write, found, dataset, split, arrays, interrupt))
+            pieces = list(every(write, found, dataset, split, arrays, interrupt, show))
             details = written(run, found, split, changed, pieces, path)
             return details._replace(metrics=scores_of_tokens(run, pieces) | details.metrics)
 

@@ -48,6 +48,15 @@ def load(workdir: Path) -> Run:
     return Run(workdir, config, spec, recorded["fingerprint"], objective)
 
 
+def refuse_other_data(run: Run, fingerprint: str) -> None:
+    """Raises UsageError for data that are not those of the run's training."""
+    if fingerprint != run.fingerprint:
+        raise UsageError(
+            f"the data of {run.workdir} have changed since training: fingerprint "
+            f"{fingerprint[:12]}, was {run.fingerprint[:12]}"
+        )
+
+
 def parameters(run: Run, which: str | int) -> Found:
     """The parameters of the best, the latest or a numbered checkpoint, its hashes verified.
 

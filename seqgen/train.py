@@ -160,7 +160,8 @@ def finish(session: Session, interrupt: Interrupt, progress: Progress) -> None:
         progress.say("no validation gave a finite number, so there is no best checkpoint")
     found = runs.parameters(run, which)
     split = "test" if "test" in session.dataset.num_batches else "valid"
-    result = checkpoint_evaluator(run, session.dataset, split)(found, interrupt)
+    evaluate = checkpoint_evaluator(run, session.dataset, split, show=progress.show)
+    result = evaluate(found, interrupt)
     progress.say(f"{which} checkpoint: {line(result, predictions.reports(run))}")
     if run.objective.generate is not None:
         options, seed = generate.usual(run), session.options.seed

@@ -12,6 +12,7 @@ import pytest
 from idx import idx_bytes, write_mnist
 from sklearn.datasets import load_digits
 
+from seqgen import networks
 from seqgen.datasets import digits, mnist
 from seqgen.errors import UsageError
 
@@ -68,6 +69,34 @@ def test_few_digits_are_the_first_of_all_and_leave_the_other_splits():
     for split, size in (("train", 64), ("valid", 180), ("test", 360)):
         for some, every in zip(whole(few, split), whole(all_of_them, split), strict=True):
             assert len(some) == size and np.array_equal(some, every[:size])
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist"])
+def test_a_class_that_is_held_out_is_in_test_alone(name, tmp_path):
+    options = {"digits": {}, "mnist": {"path": write_mnist(tmp_path, 60, 40), "valid_size": 20}}
+    part = {"digits": digits, "mnist": mnist}[name]
+    make = lambda **more: part.make(part.Options(**options[name], **more))  # noqa: E731
+    every, lacking = make(), make(held_out="3")
+    assert lacking.spec == every.spec | {"held_out": 3}
+    assert lacking.fingerprint != every.fingerprint != make(held_out="4").fingerprint
+    for split in ("train", "valid", "test"):
+        targets_N = every.arrays[split]["targets"]
+        kept_N = (targets_N != 3) | (split == "test")
+        assert np.any(targets_N == 3)
+        for field, array in every.arrays[split].items():
+            assert np.array_equal(lacking.arrays[split][field], array[kept_N])
+    with pytest.raises(UsageError, match="unknown class of dataset.held_out 'three'"):
+        make(held_out="three")
+
+
+def test_a_class_that_is_held_out_must_leave_others_and_be_told_to_no_model(tmp_path):
+    path = write_mnist(tmp_path, 30, 20)
+    only = str(mnist.make(mnist.Options(path=path, valid_size=1)).arrays["valid"]["targets"][0])
+    with pytest.raises(UsageError, match="leaves no example of valid"):
+        mnist.make(mnist.Options(path=path, valid_size=1, held_out=only))
+    lacking = digits.make(digits.Options(order="image", held_out="3"))
+    with pytest.raises(UsageError, match="leave out model.conditional"):
+        networks.classes(lacking.spec, conditional=True)
 
 
 def test_mnist_reads_files_zipped_or_not(tmp_path):

@@ -154,6 +154,13 @@ def test_digits_are_likely_to_a_variational_autoencoder(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_digit_that_was_never_seen_is_anomalous_to_an_autoencoder(tmp_path):
+    found = trained(tmp_path / "run", "digits_anomaly.py:autoencoder")
+    assert found["auroc_squared_error"] >= 0.9 and found["detections_squared_error"] >= 0.5
+    assert found["false_alarms_squared_error"] <= 0.12
+
+
+@pytest.mark.slow
 def test_dates_are_understood(tmp_path):
     assert trained(tmp_path / "run", "dates.py")["exact_match"] >= 0.99
 

@@ -42,6 +42,7 @@ class Dataset(NamedTuple):
         `images.packed`. Vectors have, of each feature, the "mean" and the "scale" that turn them
         back into the data's own units (x * scale + mean); draws from a mixture of Gaussians with
         equal weights have its "modes": {"centres": [[x, y], …], "sigma": s}, in the inputs' units.
+        Where train and valid lack a class that test has, its number is "held_out".
     fingerprint: sha256 of the data, or of a generator's version and options.
     arrays: what lives on the device; handed to `batch`, so that no program holds it as a constant.
     num_batches: batches of one evaluation pass over each split. Not every dataset has a test split.

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import jax.numpy as jnp
 import numpy as np
 
-from seqgen.datasets import Dataset, images, sampling
+from seqgen.datasets import Dataset, held_out, images, sampling
 from seqgen.errors import not_among, out_of_range, require
 
 # order -> (T, E) or (H, W, C)
@@ -24,6 +24,7 @@ class Options:
     batch_size: int = 32
     order: str = "rows"  # rows: 8 steps of 8 pixels; pixels: 64 steps of one; image: no steps
     train_size: int | None = None  # so many of the training images; None: all 1,257
+    held_out: str | None = None  # a digit that train and valid lack, and test has: an anomaly
 
     def problems(self) -> Iterator[str]:
         train_size = f"[1, {ENDS['train']}]"
@@ -62,4 +63,5 @@ def make(options: Options) -> Dataset:
     def read(fields):
         return fields | {"inputs": fields["inputs"].astype(jnp.float32) / INK}
 
+    spec, arrays = held_out.leave_out(spec, arrays, options.held_out)
     return sampling.stored(spec, arrays, options.batch_size, read)

@@ -11,7 +11,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from seqgen.datasets import Dataset, images, sampling
+from seqgen.datasets import Dataset, held_out, images, sampling
 from seqgen.errors import UsageError, not_among, out_of_range
 
 # order -> (T, E) or (H, W, C)
@@ -39,6 +39,7 @@ class Options:
     permutation_seed: int = 0  # of the pixels' one fixed order where `order` is permuted
     valid_size: int = 5000  # the last so many training images are for validation
     train_size: int | None = None  # the first so many are to train on; None: all the others
+    held_out: str | None = None  # a class that train and valid lack, and test has: an anomaly
 
     def problems(self) -> Iterator[str]:
         yield from out_of_range(
@@ -88,6 +89,7 @@ def make(options: Options) -> Dataset:
     def read(fields):
         return fields | {"inputs": fields["inputs"].astype(jnp.float32) / 255.0}
 
+    spec, arrays = held_out.leave_out(spec, arrays, options.held_out)
     return sampling.stored(spec, arrays, options.batch_size, read)
 
 
