@@ -13,7 +13,18 @@ from typing import NamedTuple
 
 from absl import flags
 
-from seqgen import compare, evaluate, generate, listing, overrides, report, run, train, verify
+from seqgen import (
+    around,
+    compare,
+    evaluate,
+    generate,
+    listing,
+    overrides,
+    report,
+    run,
+    train,
+    verify,
+)
 from seqgen.decoding import Options as Decoding
 from seqgen.errors import Failure, UsageError, unknown
 from seqgen.interrupt import Interrupted
@@ -143,9 +154,34 @@ def define_generate(values: flags.FlagValues) -> None:
     text = "list so many of a beam's answers to each line in one file, with their log-likelihoods"
     flags.DEFINE_integer("n_best", Decoding.n_best, text, flag_values=values)
     flags.DEFINE_integer("seed", 0, "of the samples", 0, 2**32 - 1, flag_values=values)
+    text = "vary this example: its number in the validation split, or a file's name"
+    flags.DEFINE_string("around", None, text, flag_values=values)
+    text = "of those variations, in deviations of the example's posterior: 0 makes it again"
+    flags.DEFINE_float("scale", 1.0, text, flag_values=values)
+
+
+def run_around(given: flags.FlagValues) -> int:
+    others = ("input", *(field.name for field in dataclasses.fields(Decoding)))
+    if useless := [name for name in others if given[name].present]:
+        raise UsageError(f"--{useless[0]} says nothing of variations: --scale says how far they go")
+    around.main(
+        given.workdir,
+        given.checkpoint,
+        given.num,
+        given.around,
+        given.scale,
+        given.prompt,
+        given.seed,
+        compilation_cache=given.compilation_cache,
+    )
+    return DONE
 
 
 def run_generate(given: flags.FlagValues) -> int:
+    if given.around is not None:
+        return run_around(given)
+    if given["scale"].present:
+        raise UsageError("--scale is of variations of an example: give --around too")
     if given.input is not None and given.prompt is not None:
         raise UsageError("give --prompt or --input, not both")
     chosen = {field.name: given[field.name].value for field in dataclasses.fields(Decoding)}

@@ -128,7 +128,6 @@ def examples(
     """
     if unusual := [n for n in SEARCH if getattr(options, n) != getattr(decoding.Options(), n)]:
         raise UsageError(f"--{unusual[0]} is for tokens: {run.config.model.name} makes numbers")
-    data = configs.part("dataset", run.config.dataset.name)
     classes_N = np.asarray([class_of(run, prompt, index) for index in indices], np.int32)
     keys_of = jax.jit(jax.vmap(partial(jax.random.fold_in, jax.random.key(seed))))
     write = jax.jit(partial(run.objective.generate, options=options))
@@ -139,12 +138,16 @@ def examples(
         rows = np.asarray(
             write(found.params, found.memory, keys_of(numbers), {"targets": classes_N[padded]})
         )
-        for row in rows[: len(block)]:
-            if run.spec["inputs"]["kind"] == "image":
-                made.append(Made(pictures.picture(row), "png", {}, []))
-            else:
-                made.append(Made(data.decode(run.spec, row).encode(), "csv", {}, []))
+        made += [Made(*file_of(run, row), {}, []) for row in rows[: len(block)]]
     return made
+
+
+def file_of(run: Run, row: np.ndarray) -> tuple[bytes, str]:
+    """An example of numbers as the bytes of a file, and the ending of its name."""
+    if run.spec["inputs"]["kind"] == "image":
+        return pictures.picture(row), "png"
+    data = configs.part("dataset", run.config.dataset.name)
+    return data.decode(run.spec, row).encode(), "csv"
 
 
 def class_of(run: Run, prompt: str | None, index: int) -> int:

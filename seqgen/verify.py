@@ -10,7 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seqgen import backend, decoding, environment, generate, run, run_directory, samples
+from seqgen import around, backend, decoding, environment, generate, run, run_directory, samples
 from seqgen.errors import UsageError
 
 # What a record must say, and in which type; a float may be written as an integer.
@@ -89,6 +89,8 @@ def read(file: Path) -> dict[str, Any] | None:
     if not isinstance(mark, dict) or mark.get("generated") is not True:
         return None
     kinds, options = BESIDE if "what" in mark else MARK, typing.get_type_hints(decoding.Options)
+    if "around" in mark:
+        kinds = kinds | around.MARK
     if not (mark.keys() >= kinds.keys() and all(fits(mark[name], kinds[name]) for name in kinds)):
         return None
     if "what" in mark:
@@ -114,6 +116,8 @@ def again(workdir: Path, mark: dict[str, Any]) -> bytes:
     differ = [n for n, digest in generate.digests(opened, found).items() if mark[n] != digest]
     if differ:
         raise UsageError(f"the run beside it is another one ({', '.join(differ)} differ)")
+    if "around" in mark:
+        return around.again(opened, found, mark)
     options = decoding.Options(**mark["decoding"])
     index, prompt, seed = mark["index"], mark["prompt"], mark["seed"]
     shown = mark.get("input_sha256")  # of the picture that the prompt names

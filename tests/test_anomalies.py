@@ -28,8 +28,8 @@ def untrained(workdir, model, held_out="8"):
     objective = configs.assemble(c, dataset.spec)
     run = stored_runs.Run(workdir, c, dataset.spec, dataset.fingerprint, objective)
     batch = stored_runs.example(dataset.spec, 1)
-    params = jax.jit(lambda key: objective.init(key, batch)[0])(jax.random.key(0))
-    return run, stored_runs.Found(1, params, "0" * 64), dataset
+    params, memory = jax.jit(objective.init)(jax.random.key(0), batch)
+    return run, stored_runs.Found(1, params, memory, "0" * 64), dataset
 
 
 def test_each_score_is_what_it_is_called_whatever_is_computed_together(tmp_path, monkeypatch):

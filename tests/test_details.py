@@ -26,7 +26,7 @@ class Clock:
 
 
 def pieces(clock, interrupt, show):
-    found = Found(1, {}, "")
+    found = Found(1, {}, {}, "")
     return details.every(clock.predict, found, DATASET, "test", {}, interrupt, show)
 
 
