@@ -86,7 +86,11 @@ def draw_curves(records: list[dict[str, Any]], meanings: dict[str, Meaning], fil
 
 
 def draw_scores(records: list[dict[str, Any]], file: Path) -> Path:
-    """Means of D over real and over fake examples, the probability that they are real."""
+    """Means of D over real and over fake examples, the probability that they are real.
+
+    Theory expects 1/2 of both at the end of the original game, minimax or non-saturating; where the
+    loss is another, the scores may settle elsewhere.
+    """
     figure = Figure(figsize=(9, 3.5), layout="constrained")
     axes = figure.subplots()
     for name, label, color in (("d_real", "D(real)", "C0"), ("d_fake", "D(fake)", "C3")):

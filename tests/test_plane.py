@@ -45,8 +45,10 @@ def test_a_fake_is_pulled_against_the_slope_of_the_generators_loss():
         "relativistic": lambda f: sigmoid(real_N[None] - f[:, None]).mean(axis=1),
     }
     assert force.keys() == adversarial.LOSSES.keys()
+    games = {loss: made(loss) for loss in force}
+    every = jax.jit(lambda p: {n: o.frame(p, real_N2, place_X2) for n, o in games.items()})(params)
     for loss, wanted in force.items():
-        found = jax.device_get(jax.jit(made(loss).frame)(params, real_N2, place_X2))
+        found = jax.device_get(every[loss])
         fake_M = found["fake"] @ w_2 + 0.7
         np.testing.assert_allclose(found["pull"], wanted(fake_M)[:, None] * w_2, rtol=1e-4)
         np.testing.assert_allclose(found["field"], sigmoid(place_X), rtol=1e-5)
