@@ -21,8 +21,8 @@ SOLID = POINTS | {"inputs": {"kind": "vector", "size": 3}}
 LINEAR = gan.Options(encoder_sizes=(), decoder_sizes=(4,), latent_size=2)
 
 
-def made(loss, options=LINEAR, spec=POINTS):
-    return adversarial.make(adversarial.Options(loss=loss), gan.make(options, spec), spec)
+def made(loss, options=LINEAR, spec=POINTS, **how):
+    return adversarial.make(adversarial.Options(loss=loss, **how), gan.make(options, spec), spec)
 
 
 def sigmoid(x):
@@ -45,7 +45,7 @@ def test_a_fake_is_pulled_against_the_slope_of_the_generators_loss():
         "relativistic": lambda f: sigmoid(real_N[None] - f[:, None]).mean(axis=1),
     }
     assert force.keys() == adversarial.LOSSES.keys()
-    games = {loss: made(loss) for loss in force}
+    games = {loss: made(loss) for loss in force} | {"tamed": made("hinge", spectral_norm=True)}
     every = jax.jit(lambda p: {n: o.frame(p, real_N2, place_X2) for n, o in games.items()})(params)
     for loss, wanted in force.items():
         found = jax.device_get(every[loss])
@@ -54,6 +54,8 @@ def test_a_fake_is_pulled_against_the_slope_of_the_generators_loss():
         np.testing.assert_allclose(found["field"], sigmoid(place_X), rtol=1e-5)
         np.testing.assert_allclose(found["d_real"], sigmoid(real_N).mean(), rtol=1e-5)
         np.testing.assert_allclose(found["d_fake"], sigmoid(fake_M).mean(), rtol=1e-5)
+    field_X = sigmoid((place_X - 0.7) / np.linalg.norm(w_2) + 0.7)
+    np.testing.assert_allclose(every["tamed"]["field"], field_X, rtol=1e-4)
     assert len(np.unique(found["fake"], axis=0)) == len(found["fake"])  # of different noise
 
 
