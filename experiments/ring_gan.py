@@ -21,6 +21,7 @@ def get_config(arg: str | None = None) -> config_dict.ConfigDict:
     c.model.latent_size = 16
     c.num_steps = 12_000
     c.log_every, c.eval_every, c.checkpoint_every = 200, 3000, 3000
+    c.record_every = 200
     c.monitor = None
     c.ema = 0.999
     c.optimizer.rule, c.optimizer.learning_rate = "adam", 1e-3

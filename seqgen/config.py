@@ -23,7 +23,7 @@ from seqgen.errors import UsageError, out_of_range, unknown
 
 PARTS = {"dataset": "seqgen.datasets", "model": "seqgen.models", "objective": "seqgen.objectives"}
 # What may change between a run and its continuation: its length, how often it speaks and to whom.
-MAY_CHANGE_ON_RESUME = ("num_steps", "log_every", "checkpoint_every", "tensorboard")
+MAY_CHANGE_ON_RESUME = ("num_steps", "log_every", "checkpoint_every", "record_every", "tensorboard")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +36,7 @@ class RunOptions:
     log_every: int = 50
     eval_every: int = 500
     checkpoint_every: int = 500
+    record_every: int | None = None  # steps from frame to frame of the film of points that move
     monitor: str | None = (
         "loss"  # validation metric of best, plateau, early stop; None: latest is best
     )
@@ -56,6 +57,7 @@ class RunOptions:
             log_every="[1, inf)",
             eval_every="[1, inf)",
             checkpoint_every="[1, inf)",
+            record_every="[1, inf)",
             patience="[1, inf)",
             accumulate="[1, inf)",
             ema="[0, 1)",
@@ -170,12 +172,18 @@ def model(config: config_dict.ConfigDict, spec: dict[str, Any]) -> Any:
 def assemble(config: config_dict.ConfigDict, spec: dict[str, Any]) -> Any:
     """The config's objective over its model, for data of that spec.
 
-    Raises UsageError for parts that do not fit, and for a monitor that would not be reported.
+    Raises UsageError for parts that do not fit, for a monitor that would not be reported, and for
+    frames of what is no film.
     """
     make = part("objective", config.objective.name).make
     objective = make(options(config, "objective"), model(config, spec), spec)
     if config.monitor is not None and config.monitor not in objective.reports:
         raise unknown("monitor", config.monitor, objective.reports)
+    if config.record_every is not None and objective.frame is None:
+        raise UsageError(
+            "record_every is for a game of points in the plane: dataset points, model gan, "
+            "unconditional, objective adversarial"
+        )
     return objective
 
 

@@ -1,6 +1,7 @@
 """Marks of generated files: a record FILE.json beside each, that says what made it.
 
-`generate.py` and `evaluate.py` write files through here; `verify.py` reads the records.
+`generate.py`, `evaluate.py` and `report.py` write files through here; `verify.py` reads the
+records.
 """
 
 import hashlib
@@ -14,21 +15,30 @@ from seqgen.run import Found, Run
 
 def mark(run: Run, found: Found) -> dict[str, Any]:
     """The statement that something was generated, and by what."""
+    return in_training(run, found.step) | digests(run, found)
+
+
+def in_training(run: Run, step: int) -> dict[str, Any]:
+    """The same of what a run made on its way, by that step, of no checkpoint."""
     return {
         "generated": True,
         "digital_source_type": "trainedAlgorithmicMedia",  # IPTC's term
-        **digests(run, found),
-        "step": found.step,
+        **run_digests(run),
+        "step": step,
     }
 
 
 def digests(run: Run, found: Found) -> dict[str, str]:
-    """What generated files come from; a run that is lengthened remains the same."""
+    """What the files that a checkpoint makes come from."""
+    return run_digests(run) | {"checkpoint_sha256": found.digest}
+
+
+def run_digests(run: Run) -> dict[str, str]:
+    """Which run it is; one that is lengthened remains the same."""
     identity = configs.identity(run.config)
     return {
         "run_sha256": run_directory.digest([identity, run.spec, run.fingerprint]),
         "config_sha256": run_directory.digest(identity),
-        "checkpoint_sha256": found.digest,
     }
 
 

@@ -10,8 +10,8 @@ import matplotlib
 from matplotlib.figure import Figure
 from ml_collections import config_dict
 
+from seqgen import animation, predictions, run_directory
 from seqgen import config as configs
-from seqgen import predictions, run_directory
 from seqgen import run as runs
 from seqgen.alignment import ATTENTION
 from seqgen.metrics import Meaning
@@ -29,11 +29,16 @@ SHOWN_SAMPLES = 3
 
 
 def report(workdir: Path) -> Path:
-    """Writes curves.png and report.html of a run; returns the page's path."""
+    """Writes curves.png and report.html of a run; returns the page's path.
+
+    Of a game also scores.png, and its film (`animation.py`) where one was recorded.
+    """
     run = runs.load(workdir)
     meanings = predictions.reports(run)
     records = run_directory.read_metrics(workdir)
-    curves = draw_curves(records, meanings, workdir / "curves.png")
+    curves = [draw_curves(records, meanings, workdir / "curves.png")]
+    if any("d_real" in record for record in records):
+        curves.append(draw_scores(records, workdir / "scores.png"))
     status = run_directory.read_status(workdir)
     title = f"{workdir.resolve().name}: {status['status']}"
     drawn = [p for p in (workdir / "samples").glob("*.png") if not p.stem.endswith(ATTENTION)]
@@ -43,7 +48,8 @@ def report(workdir: Path) -> Path:
         "<h2>Results</h2>" + results_table(workdir, records, meanings),
         "".join(image(p) for p in evaluated),
         "<h2>Config: what differs from the defaults</h2>" + config_table(run.config),
-        "<h2>Curves</h2>" + "".join(image(p) for p in [curves, *sorted(drawn)]),
+        "<h2>Curves</h2>" + "".join(image(p) for p in [*curves, *sorted(drawn)]),
+        film(run),
         samples(workdir),
         "<h2>Environment</h2>" + environment_table(workdir),
     ]
@@ -76,7 +82,28 @@ def draw_curves(records: list[dict[str, Any]], meanings: dict[str, Meaning], fil
     bottom.plot(*series(records, "train", "learning_rate"), lw=1)
     bottom.set_ylabel("learning rate")
     bottom.set_xlabel("step")
-    for axes in (top, middle, bottom):
+    return saved(figure, file)
+
+
+def draw_scores(records: list[dict[str, Any]], file: Path) -> Path:
+    """Means of D over real and over fake examples, the probability that they are real.
+
+    Theory expects 1/2 of both at the end of the original game, minimax or non-saturating; where the
+    loss is another, the scores may settle elsewhere.
+    """
+    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    axes = figure.subplots()
+    for name, label, color in (("d_real", "D(real)", "C0"), ("d_fake", "D(fake)", "C3")):
+        axes.plot(*series(records, "train", name), label=label, lw=1, color=color)
+        axes.plot(*series(records, "valid", name), "o", ms=4, color=color)
+    axes.axhline(0.5, color="black", lw=0.8, ls="--", label="1/2: can't be told apart")
+    axes.set(ylim=(0, 1), ylabel="mean D, dots: validation", xlabel="step")
+    axes.legend(frameon=False)
+    return saved(figure, file)
+
+
+def saved(figure: Figure, file: Path) -> Path:
+    for axes in figure.axes:
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     with matplotlib.rc_context({"savefig.dpi": 110}):
@@ -141,9 +168,18 @@ def samples(workdir: Path) -> str:
     return "<h2>Samples</h2>" + "".join(shown) if shown else ""
 
 
+def film(run: runs.Run) -> str:
+    drawn = animation.animate(run)
+    if drawn is None:
+        return ""
+    moving, page = drawn
+    link = f'<p><a href="{page.name}">{page.name}</a> plays it, with a slider.</p>'
+    return "<h2>Points in training (generated)</h2>" + image(moving) + link
+
+
 def image(file: Path) -> str:
-    data = base64.b64encode(file.read_bytes()).decode()
-    return f'<p><img alt="{html.escape(file.stem)}" src="data:image/png;base64,{data}"></p>'
+    kind, data = file.suffix[1:], base64.b64encode(file.read_bytes()).decode()
+    return f'<p><img alt="{html.escape(file.stem)}" src="data:image/{kind};base64,{data}"></p>'
 
 
 def table(header: tuple[str, ...], rows: list[tuple[Any, ...]], style: str = "words") -> str:

@@ -14,7 +14,7 @@ import jax
 from jax.sharding import NamedSharding, PartitionSpec
 from ml_collections import config_dict
 
-from seqgen import backend, environment, likeness, optimizer, plan, run_directory
+from seqgen import backend, environment, frames, likeness, optimizer, plan, run_directory
 from seqgen import config as configs
 from seqgen import run as runs
 from seqgen import step as steps
@@ -46,6 +46,7 @@ class Session(NamedTuple):
     observe: Callable[[steps.Monitor, jax.Array], steps.Monitor]
     validate: Callable[[dict[str, Any], Any, Interrupt], dict[str, float]]
     look: Callable[[Found, Any, int, Interrupt], likeness.Look] | None  # if the run may end by one
+    film: Callable[[int, dict[str, Any]], None]  # takes (step, parameters), see `frames`
 
 
 def rows_together(config: config_dict.ConfigDict) -> int:
@@ -86,6 +87,7 @@ def prepare(config: config_dict.ConfigDict, workdir: Path, progress: Progress) -
         time_steps=config.dataset.batch_size * runs.steps_of(dataset.spec),
         intervals=(
             *(config.log_every, config.eval_every, config.checkpoint_every, config.num_steps),
+            *(() if config.record_every is None else (config.record_every,)),
             *(() if dataset.shape is one_shape else (1,)),  # the host names every batch's shape
         ),
     )
@@ -109,12 +111,13 @@ def prepare(config: config_dict.ConfigDict, workdir: Path, progress: Progress) -
     look = likeness.looker(objective, dataset) if looks else None
     record(config, stored, dataset, layout, workdir, progress)
     say_where_the_schedules_end(options, chains, progress)
+    arrays = jax.device_put(dataset.arrays, everywhere)
     return Session(
         config=config,
         options=options,
         workdir=workdir,
         dataset=dataset,
-        arrays=jax.device_put(dataset.arrays, everywhere),
+        arrays=arrays,
         layout=layout,
         reports=objective.reports | (likeness.REPORTS if looks else {}),
         begin=jax.jit(begin, out_shardings=placed),
@@ -123,6 +126,7 @@ def prepare(config: config_dict.ConfigDict, workdir: Path, progress: Progress) -
         observe=jax.jit(observe, out_shardings=everywhere),
         validate=evaluator(objective, dataset, "valid", mesh),
         look=look,
+        film=frames.recorder(workdir, config.record_every, objective, dataset, arrays),
     )
 
 

@@ -74,6 +74,7 @@ def loop(
         meter = Meter(options, unit, session.reports, logs, progress)
         try:
             while True:
+                session.film(step, state.params)
                 if due or (step != resumed and step and step % options.checkpoint_every == 0):
                     meter.flush()  # waits for the device, as saving does in any case
                     best = False

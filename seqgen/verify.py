@@ -1,7 +1,7 @@
 """Is this file generated, by what, and is it what its record says? Without a mark: unknown.
 
-A sample is made again. What comes with one or with an evaluation, such as a picture of attention,
-is compared with its record alone.
+A sample is made again. What comes with one, with an evaluation or with a report, such as a picture
+of attention, is compared with its record alone.
 """
 
 import dataclasses
@@ -18,18 +18,18 @@ SOURCE = {
     "generated": bool,
     "run_sha256": str,
     "config_sha256": str,
-    "checkpoint_sha256": str,
     "step": int,
     "file_sha256": str,
 }
 MARK = SOURCE | {  # of a sample
+    "checkpoint_sha256": str,
     "seed": int,
     "index": int,
     "prompt": str | None,
     "decoding": dict,
     "environment": dict,
 }
-BESIDE = SOURCE | {"what": str}  # of what comes with a sample or an evaluation
+BESIDE = SOURCE | {"what": str}  # of what comes with a sample, an evaluation or a report
 REMOVABLE = "A mark can be removed: its absence never shows that a file is real."
 
 

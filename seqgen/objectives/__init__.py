@@ -45,6 +45,8 @@ class Objective(NamedTuple):
     reports: what each of those numbers means, known before there is one.
     generate: (params, memory, keys_B, inputs, decoding options) -> the generated examples, the
     memory being what is shared alone; None where the model can't generate.
+    frame: (params, real points [N, 2], places [X, 2]) -> what `frames.Moment` holds, by name but
+    for the step; None where the examples are not points in the plane, or where nobody moves them.
     """
 
     players: tuple[Player, ...]
@@ -53,6 +55,7 @@ class Objective(NamedTuple):
     finalize: Callable[[dict[str, float]], dict[str, float]]
     reports: dict[str, Meaning]
     generate: Callable[..., Any] | None
+    frame: Callable[[Params, jax.Array, jax.Array], dict[str, jax.Array]] | None = None
 
 
 def example_keys(batch: Batch, number: int | jax.Array) -> jax.Array:

@@ -16,7 +16,16 @@ from flax import linen as nn
 from seqgen import spectral
 from seqgen.errors import UsageError, not_among, out_of_range
 from seqgen.metrics import Meaning
-from seqgen.objectives import Batch, Clock, Memory, Objective, Params, Player, example_keys
+from seqgen.objectives import (
+    Batch,
+    Clock,
+    Memory,
+    Objective,
+    Params,
+    Player,
+    example_keys,
+    plane,
+)
 
 PLAYERS = ("discriminator", "generator")  # in their turn
 
@@ -83,7 +92,6 @@ class Options:
 
 def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
     """The objective of a model with `generate` and `discriminate`, such as `gan`."""
-    del spec
     if not hasattr(model, "discriminate"):
         raise UsageError("objective adversarial needs a model of two players: gan")
     chosen = LOSSES[options.loss]
@@ -140,6 +148,12 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
         }
         return {name: (value_B * weight_B, weight_B) for name, value_B in values.items()}, memory
 
+    def frame(params: Params, real_N2: jax.Array, place_X2: jax.Array):
+        z_MZ = jax.random.normal(jax.random.key(0), (plane.FAKES, latent))  # always the same
+        both = params["discriminator"], params["generator"]
+        real_N2, fake_M2, d = scores(*both, {"inputs": real_N2}, z_MZ)
+        return plane.frame(chosen.generator, d, real_N2, fake_M2, place_X2)
+
     return Objective(
         players=(
             Player(PLAYERS[0], options.updates, of_discriminator),
@@ -150,6 +164,7 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
         finalize=dict,
         reports=REPORTS,
         generate=partial(_generate, model),
+        frame=frame if plane.applies(model, spec) else None,
     )
 
 
