@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from seqgen import augmentation
 from seqgen.errors import UsageError
 from seqgen.models import gan, vae
 from seqgen.objectives import adversarial
@@ -121,12 +122,43 @@ def test_a_conditional_generator_is_told_the_class():
     assert np.any(made[0] != made[1])
 
 
+def test_a_conditional_discriminator_projects_the_features_on_those_of_the_class():
+    options = gan.Options(encoder_sizes=(), decoder_sizes=(), latent_size=2, conditional=True)
+    model = gan.make(options, SPEC)
+    x_BF, label_B = np.asarray(BATCH["inputs"]), np.asarray(BATCH["targets"])
+    variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((B, 2)), label_B)
+    own = variables["params"]
+    of_class_BF = np.asarray(own["projection"]["kernel"]).T[label_B]
+    w_F = np.asarray(own["score"]["kernel"])[:, 0]
+    found = model.apply(variables, x_BF, label_B, method="discriminate")
+    np.testing.assert_allclose(found, np.sum(x_BF * (w_F + of_class_BF), axis=1), rtol=1e-5)
+
+
+def test_all_that_is_shown_in_training_is_changed_and_nothing_that_is_measured(monkeypatch):
+    """All black, real and fake can't be told apart, by either player."""
+    monkeypatch.setitem(augmentation.CHANGES, "cutout", lambda key, x_HWC: 0 * x_HWC)
+    spec = SPEC | {"inputs": {"kind": "image", "shape": [3, 2, 1]}}
+    options = adversarial.Options(augment=("brightness", "cutout"))
+    made = adversarial.make(options, gan.make(LINEAR, spec), spec)
+    batch = BATCH | {"inputs": jax.random.uniform(jax.random.key(0), (B, 3, 2, 1))}
+    params, memory = jax.jit(made.init)(jax.random.key(1), batch)
+    for player in made.players:
+        own, clock = params[player.name], (jnp.int32(0), jax.random.key(2))
+        total, (weight, _, _) = player.loss(own, params, memory, batch, clock)
+        assert float(total) / float(weight) == pytest.approx(np.log(2), rel=1e-5)
+    measured, _ = made.measure(params, memory, batch, jax.random.key(0))
+    assert abs(float(measured["loss"][0][0]) - np.log(2)) > 1e-3
+
+
 def test_what_does_not_fit_is_refused():
     model = vae.make(vae.Options(latent_size=2, likelihood="gaussian"), SPEC)
     with pytest.raises(UsageError, match="needs a model of two players"):
         adversarial.make(adversarial.Options(), model, SPEC)
-    problems = " ".join(adversarial.Options(loss="hing", updates=0, r1=-1.0).problems())
-    for word in ("did you mean 'hinge'", "objective.updates", "objective.r1"):
+    with pytest.raises(UsageError, match="objective.augment=cutout is for pictures"):
+        built(augment=("cutout",))
+    options = adversarial.Options(loss="hing", updates=0, r1=-1.0, augment=("cut",))
+    problems = " ".join(options.problems())
+    for word in ("'hinge'", "objective.updates", "objective.r1", "augment 'cut'"):
         assert word in problems
 
 

@@ -1,6 +1,8 @@
 """Generator and discriminator of an adversarial game (Goodfellow et al. 2014); networks alone.
 
-`decoder…` are the options of the generator, `encoder…` those of the discriminator.
+`decoder…` are the options of the generator, `encoder…` those of the discriminator. Told the class y
+of an example, the latter scores it by a projection of its features f(x) (Miyato and Koyama 2018):
+    d(x, y) = w · f(x) + b + v_y · f(x)
 """
 
 import dataclasses
@@ -38,6 +40,8 @@ class GAN(nn.Module):
         self.generator = networks.Decoder(self.options, self.shape)
         self.reader = networks.Encoder(self.options)
         self.score = nn.Dense(1, param_dtype=float)
+        if self.classes is not None:
+            self.projection = nn.Dense(self.classes, use_bias=False, param_dtype=float)
 
     def __call__(self, z_BZ: jax.Array, label_B: jax.Array | None = None) -> jax.Array:
         return self.discriminate(self.generate(z_BZ, label_B), label_B)
@@ -49,7 +53,11 @@ class GAN(nn.Module):
 
     def discriminate(self, x: jax.Array, label_B: jax.Array | None = None) -> jax.Array:
         """How much an example looks real, a logit [B]."""
-        return self.score(self.reader(x, self._label(label_B), None))[:, 0]
+        features_BF = self.reader(x, None, None)
+        score_B, label_BL = self.score(features_BF)[:, 0], self._label(label_B)
+        if label_BL is None:
+            return score_B
+        return score_B + jnp.sum(label_BL * self.projection(features_BF), axis=-1)
 
     def _label(self, label_B):
         """One-hot [B, L], None where the model is not conditional."""

@@ -14,7 +14,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from seqgen import spectral
-from seqgen.errors import UsageError, not_among, out_of_range
+from seqgen.augmentation import CHANGES, augmented
+from seqgen.errors import UsageError, not_among, out_of_range, unknown
 from seqgen.metrics import Meaning
 from seqgen.objectives import (
     Batch,
@@ -59,6 +60,7 @@ REPORTS = {
     "d_real": Meaning("", larger_is_better=True),  # mean sigmoid(d) of real examples
     "d_fake": Meaning("", larger_is_better=True),
 }
+AUGMENT = 2  # fold of a clock's key, beside the two that it is split into
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +77,8 @@ class Options:
     spectral_norm: bool = (
         False  # of the discriminator's weights, divided by it (Miyato et al. 2018)
     )
+    augment: tuple[str, ...] = ()  # how pictures are changed before d sees them, in this order:
+    # brightness, contrast, translation, cutout; penalties are of changed pictures then
 
     def problems(self) -> Iterator[str]:
         yield from not_among(self, "objective.", loss=LOSSES)
@@ -88,12 +92,20 @@ class Options:
             penalty_end="[0, 1]",
             gradient_penalty="(0, inf)",
         )
+        for name in self.augment:
+            if name not in CHANGES:
+                yield str(unknown("objective.augment", name, CHANGES))
 
 
 def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
     """The objective of a model with `generate` and `discriminate`, such as `gan`."""
     if not hasattr(model, "discriminate"):
         raise UsageError("objective adversarial needs a model of two players: gan")
+    if options.augment and spec["inputs"]["kind"] != "image":
+        raise UsageError(
+            f"objective.augment={','.join(options.augment)} is for pictures; dataset "
+            f"{spec['dataset']} has {spec['inputs']['kind']} inputs"
+        )
     chosen = LOSSES[options.loss]
     latent = model.options.latent_size
 
@@ -112,10 +124,18 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
         judge = partial(model.apply, {"params": read}, method="discriminate")
         return batch["inputs"], fake, lambda x: judge(x, label_B)
 
+    def seen(real: jax.Array, fake: jax.Array, clock: Clock) -> tuple[jax.Array, ...]:
+        """What the discriminator is shown of both, in training."""
+        keys = jax.random.split(jax.random.fold_in(clock[1], AUGMENT))
+        return tuple(
+            augmented(options.augment, key, x) for key, x in zip(keys, (real, fake), strict=True)
+        )
+
     def of_discriminator(own, params: Params, memory: Memory, batch: Batch, clock: Clock):
         key_z, key_mix = jax.random.split(clock[1])
         z_BZ = jax.random.normal(key_z, (len(batch["weight_B"]), latent))
         real, fake, d = scores(own, params["generator"], batch, z_BZ)
+        real, fake = seen(real, fake, clock)
         real_B, fake_B = d(real), d(fake)
         loss_B = chosen.discriminator(real_B, fake_B)
         penalty_B = _penalties(options, d, real, fake, key_mix, clock[0])
@@ -132,6 +152,7 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
         weight_B = batch["weight_B"]
         z_BZ = jax.random.normal(clock[1], (len(weight_B), latent))
         real, fake, d = scores(params["discriminator"], own, batch, z_BZ)
+        real, fake = seen(real, fake, clock)
         total = jnp.sum(chosen.generator(d(real), d(fake)) * weight_B)
         return total, (jnp.sum(weight_B), memory, {"loss": total})
 
