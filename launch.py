@@ -96,6 +96,8 @@ def define_evaluate(values: flags.FlagValues) -> None:
     flags.DEFINE_string("split", "test", "train, valid or test", flag_values=values)
     text = "evaluate every new checkpoint as it appears, until the run is done"
     flags.DEFINE_bool("watch", False, text, flag_values=values)
+    text = "the directory of a run that classifies, to read what this one makes"
+    define_path("features", text, values)
     define_search(values)
 
 
@@ -108,6 +110,7 @@ def run_evaluate(given: flags.FlagValues) -> int:
         given.split,
         given.config,
         search(given),
+        given.features,
         watching=given.watch,
         compilation_cache=given.compilation_cache,
     )

@@ -14,7 +14,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from ml_collections import config_dict
 
-from seqgen import backend, decoding, predictions, run_directory, run_lock
+from seqgen import backend, decoding, predictions, recognition, run_directory, run_lock
 from seqgen import config as configs
 from seqgen import run as runs
 from seqgen.checkpoint import Checkpoints
@@ -116,11 +116,13 @@ def checkpoint_evaluator(
     changed: dict[str, Any] | None = None,
     how: decoding.Options = GREEDY,
     show: Show = unseen,
+    classifier: recognition.Classifier | None = None,
 ) -> Callable[[Found, Interrupt], dict[str, Any]]:
     """Compiles once; returns (checkpoint, interrupt) -> what it writes to evaluations/.
 
     `changed` names the data options that are not those of the run, `how` is how answers are
-    written; where either is unusual the file has a name of its own. `show` is told how far it is.
+    written, `classifier` reads what the model makes; where any of them is unusual the file has a
+    name of its own. `show` is told how far it is.
 
     Raises UsageError if the data are not those of the run, or lack the split, and for a search
     where there are no answers.
@@ -134,8 +136,10 @@ def checkpoint_evaluator(
     arrays = jax.device_put(dataset.arrays, everywhere)
     refuse_search(run, how)
     asked = (changed or {}) | unlike_greedy(how)
+    if classifier is not None:
+        asked |= {"features": classifier.facts["classifier"]}
     mark = f"-{run_directory.digest(asked)[:6]}" if asked else ""
-    describe = predictions.describer(run, dataset, split, changed or {}, how, show)
+    describe = predictions.describer(run, dataset, split, changed or {}, how, show, classifier)
 
     def evaluate(found: Found, interrupt: Interrupt) -> dict[str, Any]:
         began = time.monotonic()
@@ -201,11 +205,15 @@ def main(
     split: str,
     config: config_dict.ConfigDict,
     how: decoding.Options,
+    features: Path | None,
     *,
     watching: bool,
     compilation_cache: bool,
 ) -> None:
-    """The verb: evaluates and prints. `config` is the run's, but for options of its dataset."""
+    """The verb: evaluates and prints. `config` is the run's, but for options of its dataset.
+
+    `features` is the directory of a run that classifies, to read what this one makes.
+    """
     run = runs.load(workdir)
     changed = {name: new for name, (_, new) in configs.differences(run.config, config).items()}
     if other := [name for name in changed if not name.startswith("dataset.")]:
@@ -213,8 +221,11 @@ def main(
     backend.start(config.dataset.batch_size, compilation_cache=compilation_cache)
     options = configs.options(config, "dataset")
     dataset = configs.part("dataset", config.dataset.name).make(options)
+    classifier = None if features is None else recognition.load(features, run)
     with Interrupt() as interrupt, Progress(Path(os.devnull)) as progress:
-        evaluate = checkpoint_evaluator(run, dataset, split, changed, how, progress.show)
+        evaluate = checkpoint_evaluator(
+            run, dataset, split, changed, how, progress.show, classifier
+        )
         if watching:
             results = watch(run, evaluate, interrupt)
         else:

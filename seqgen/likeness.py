@@ -106,7 +106,7 @@ def describer(
     def describe(found: Found, arrays: Any, interrupt: Interrupt, path: Path) -> Details:
         real, classes_N = examples(found, dataset, split, arrays, interrupt)
         train, _ = examples(found, dataset, "train", arrays, interrupt)
-        made = generated(generate, found, classes_N)
+        made, _ = generated(generate, found, classes_N)
         draw(run, found, real, made, path)
         judged = verdict.judged(flat(train), flat(real), flat(made), look=1)
         numbers = modes(run.spec, made) | numbers_of(judged)
@@ -137,8 +137,10 @@ def examples(
     return inputs[:SAMPLES], targets[:SAMPLES]
 
 
-def generated(generate: Callable[..., jax.Array], found: Found, classes_N) -> np.ndarray:
-    """`SAMPLES` new examples; of a conditional model with the classes of the real ones in turn."""
+def generated(
+    generate: Callable[..., jax.Array], found: Found, classes_N: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """`SAMPLES` new examples, and the classes that a conditional model is told: the real ones'."""
     keys_N = jax.random.split(jax.random.key(0), SAMPLES)
     targets_N = np.resize(classes_N, SAMPLES)
     pieces = [
@@ -150,7 +152,7 @@ def generated(generate: Callable[..., jax.Array], found: Found, classes_N) -> np
         )
         for i in range(0, SAMPLES, BLOCK)
     ]
-    return np.concatenate([np.asarray(piece) for piece in pieces])
+    return np.concatenate([np.asarray(piece) for piece in pieces]), targets_N
 
 
 def modes(spec: dict[str, Any], made: np.ndarray) -> dict[str, float]:

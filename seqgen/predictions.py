@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqgen import config as configs
-from seqgen import decoding, latents, likeness, marks, pictures, run_directory
+from seqgen import decoding, latents, likeness, marks, pictures, recognition, run_directory
 from seqgen.datasets import Dataset
 from seqgen.details import Details, Predict, Show, every, unseen
 from seqgen.errors import UsageError
@@ -32,12 +32,39 @@ def describer(
     changed: dict[str, Any],
     how: decoding.Options,
     show: Show = unseen,
+    classifier: recognition.Classifier | None = None,
 ) -> Callable[[Found, Any, Interrupt, Path], Details]:
     """(checkpoint, the dataset's arrays, interrupt, path) -> details, for what the objective tells.
 
     Files are called as the path, with an ending. `changed` are the data options that are not those
-    of the run, `how` is how answers are written; `show` is told how far the longer ones are.
+    of the run, `how` is how answers are written; `show` is told how far the longer ones are,
+    `classifier` is to read what the model makes.
     """
+    describe = of_objective(run, dataset, split, changed, how, show)
+    if classifier is None:
+        return describe
+    read = recognition.describer(run, dataset, split, classifier)
+
+    def describe_both(found, arrays, interrupt, path):
+        return together(describe(found, arrays, interrupt, path), read(found, arrays, interrupt))
+
+    return describe_both
+
+
+def together(one: Details, other: Details) -> Details:
+    sentence = "; ".join(filter(None, (one.sentence, other.sentence)))
+    return Details(one.metrics | other.metrics, one.facts | other.facts, sentence)
+
+
+def of_objective(
+    run: Run,
+    dataset: Dataset,
+    split: str,
+    changed: dict[str, Any],
+    how: decoding.Options,
+    show: Show,
+) -> Callable[[Found, Any, Interrupt, Path], Details]:
+    """As `describer`, without a classifier."""
     if hasattr(configs.model(run.config, run.spec), "encode"):
         return latents.describer(run, dataset, split, show)
     if "d_fake" in run.objective.reports:
@@ -67,7 +94,8 @@ def describer(
 
 def reports(run: Run) -> dict[str, Meaning]:
     """What the evaluations of a run may report."""
-    return run.objective.reports | texts.REPORTS | latents.reports(run) | likeness.REPORTS
+    own = run.objective.reports | texts.REPORTS | latents.reports(run) | likeness.REPORTS
+    return own | recognition.REPORTS
 
 
 def classes(run: Run, dataset: Dataset, split: str) -> Predict:

@@ -6,7 +6,9 @@ Beside these a file may have `encode(spec, raw)` and `decode(spec, array)`, betw
 write and tokens, and, if its answers are natural language: `references(options, split)`, for each
 example the texts that an answer is held against, untouched and as many for each; `natural(spec,
 text)`, a decoded answer as one writes it; `units(spec, text)`, a text with spaces between its
-units. `evaluate.py` scores such answers by sacreBLEU.
+units. `evaluate.py` scores such answers by sacreBLEU. One of pictures that may also be read as
+sequences has `arranged(options, pictures)`: pictures, in any library's arrays, as inputs of such
+options; so a classifier of sequences reads generated pictures.
 """
 
 from collections.abc import Callable

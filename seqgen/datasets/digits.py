@@ -6,6 +6,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -42,7 +43,7 @@ def make(options: Options) -> Dataset:
     digits = require("sklearn.datasets", "data").load_digits()
     # RandomState's numbers never change (NEP 19), those of default_rng may
     order_N = np.random.RandomState(0).permutation(len(digits.target))
-    inputs = digits.data.astype(np.uint8).reshape(-1, *SHAPES[options.order])[order_N]
+    inputs = arranged(options, digits.images.astype(np.uint8))[order_N]
     targets_N = digits.target.astype(np.uint8)[order_N]
     arrays, begin = {}, 0
     for split, end in ENDS.items():
@@ -65,3 +66,8 @@ def make(options: Options) -> Dataset:
 
     spec, arrays = held_out.leave_out(spec, arrays, options.held_out)
     return sampling.stored(spec, arrays, options.batch_size, read)
+
+
+def arranged(options: Options, pictures: Any) -> Any:
+    """Pictures [N, 8, 8, …] as the inputs of these options, [N, T, E] or [N, H, W, 1]."""
+    return pictures.reshape(-1, *SHAPES[options.order])

@@ -7,6 +7,7 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -105,12 +106,17 @@ def _examples(folder: Path, part: str, options: Options) -> tuple[np.ndarray, np
         )
     if labels.max(initial=0) > 9:
         raise UsageError(f"{labels_file} has the label {labels.max()}, which is not from 0 to 9")
+    return arranged(options, pictures), labels
+
+
+def arranged(options: Options, pictures: Any) -> Any:
+    """Pictures [N, 28, 28, …] as the inputs of these options, [N, T, E] or [N, H, W, 1]."""
     inputs = pictures.reshape(-1, *SHAPES[options.order])
     if options.order == "permuted":
         # RandomState's numbers never change (NEP 19), those of default_rng may
         order_T = np.random.RandomState(options.permutation_seed).permutation(inputs.shape[1])
         inputs = inputs[:, order_T]
-    return inputs, labels
+    return inputs
 
 
 def _read_idx(

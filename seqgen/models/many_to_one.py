@@ -96,6 +96,7 @@ class ManyToOne(nn.Module):
             h_BD = jnp.concatenate([direction[-1] for direction in carry[-1]], axis=-1)
         if train and o.output_dropout is not None:
             h_BD = dropout(h_BD, o.output_dropout, self.make_rng("dropout"))
+        self.sow("intermediates", "features", h_BD)  # kept for those who ask for intermediates
         output = nn.Dense(
             self.output_size, use_bias=o.output_bias, param_dtype=float, name="output"
         )
