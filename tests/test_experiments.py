@@ -12,6 +12,7 @@ from pathlib import Path
 import jax
 import pytest
 from flickr import write_captions
+from idx import write_mnist
 from piano_rolls import write_music
 
 from seqgen import config, listing, optimizer, run
@@ -71,6 +72,8 @@ def test_every_variant_is_valid_and_fits_its_data(file, variant, tmp_path):
     config.validate(c)
     if c.dataset.name == "music":  # four collections, of which one is at hand
         c.dataset.path = write_music(tmp_path, c.dataset.collection)
+    if c.dataset.get("labels") == "fashion":  # in the same form as the digits that are at hand
+        c.dataset.path, c.dataset.valid_size = write_mnist(tmp_path, 30, 7), 5
     if c.dataset.name == "captions":  # thousands of pictures
         c.dataset.path = write_captions(tmp_path)
     if c.dataset.name == "shapes":
@@ -158,6 +161,19 @@ def test_a_digit_that_was_never_seen_is_anomalous_to_an_autoencoder(tmp_path):
     found = trained(tmp_path / "run", "digits_anomaly.py:autoencoder")
     assert found["auroc_squared_error"] >= 0.9 and found["detections_squared_error"] >= 0.5
     assert found["false_alarms_squared_error"] <= 0.12
+
+
+@pytest.mark.slow
+def test_generated_digits_are_recognised_as_what_was_asked_for(tmp_path):
+    trained(tmp_path / "gan", "digits_gan.py")
+    trained(tmp_path / "reader", "digits.py")
+    launched("evaluate", tmp_path / "gan", f"--features={tmp_path / 'reader'}")
+    results = [
+        json.loads(f.read_text()) for f in (tmp_path / "gan/evaluations").glob("test-*.json")
+    ]
+    (read,) = (r["metrics"] for r in results if r["changed"])
+    assert read["recognised"] >= 0.95 and read["coverage"] >= 0.95
+    assert read["classifier_accuracy"] < 0.8
 
 
 @pytest.mark.slow
