@@ -1,0 +1,32 @@
+"""Series of sines, by an adversarial game of two recurrent networks.
+
+python launch.py train --config=experiments/sines_gan.py        (default, paper)
+10 minutes on one CPU core; only its start was run.
+"""
+
+from ml_collections import config_dict
+
+from seqgen import config
+
+VARIANTS = ("default", "paper")
+
+
+def get_config(arg: str | None = None) -> config_dict.ConfigDict:
+    variant = config.variant_of(arg, VARIANTS)
+    c = config.default(dataset="sines", model="gan", objective="adversarial")
+    c.dataset.batch_size = 64
+    c.dataset.ranges = "paper" if variant == "paper" else "code"
+    c.model.encoder = c.model.decoder = "recurrent"
+    c.model.encoder_sizes = c.model.decoder_sizes = (48,)
+    c.model.cell = "gru"
+    c.model.latent_size = 16
+    c.objective.r1 = c.objective.r2 = 0.1
+    c.num_steps = 4000
+    c.objective.penalty_steps, c.objective.penalty_end = c.num_steps, 0.1
+    c.log_every, c.eval_every, c.checkpoint_every = 100, 1000, 500
+    c.monitor = None
+    c.ema = 0.999
+    c.optimizer.rule, c.optimizer.learning_rate = "adam", 2e-3
+    c.optimizer.beta1, c.optimizer.beta2 = 0.0, 0.99
+    c.optimizer.schedule = "cosine"
+    return c
