@@ -6,7 +6,7 @@ tried on real ones. Letters here: N series of each set, T steps, E features, R r
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -56,6 +56,7 @@ def discriminative(
     Both sets are cut into as many parts as there are refits; each refit is tried on one part and
     trained on the others, from initial weights of its own. The accuracies are averaged before 1/2
     is taken off: the mean of |accuracy - 1/2| would be above 0 also where nothing can be told.
+    Copies of real series are answered worse than by chance, as their twins have the other label.
 
     Args:
       most: series of each set at most, drawn at random.
@@ -65,24 +66,10 @@ def discriminative(
       UsageError: sets that are not series of one shape, or are too small for so many refits.
     """
     x_NTE, y_NTE = _sets(refits, most, seed, real=real_NTE, generated=generated_MTE)
-    n = len(x_NTE)
-    trained_RN, tried_RN = _parts(n, refits)
-    both_JTE, label_J = jnp.concatenate([x_NTE, y_NTE]), jnp.repeat(jnp.arange(2.0), n)
-    trained_RJ, tried_RJ = (np.concatenate([p, n + p], axis=1) for p in (trained_RN, tried_RN))
-
-    def accuracy(key, trained_J, tried_J):
-        mean_E, deviation_E = _scale(both_JTE[trained_J])
-        scaled_JTE = (both_JTE - mean_E) / deviation_E
-
-        def loss(out_JT1, label_J):
-            return optax.sigmoid_binary_cross_entropy(out_JT1[:, -1, 0], label_J)
-
-        says = _fitted(loss, 1, steps, key, scaled_JTE[trained_J], label_J[trained_J])
-        right_J = (says(scaled_JTE[tried_J])[:, -1, 0] > 0) == (label_J[tried_J] > 0)
-        return jnp.mean(right_J, dtype=both_JTE.dtype)
-
-    keys_R = jax.random.split(jax.random.key(seed), refits)
-    accuracy_R = np.asarray(jax.jit(jax.vmap(accuracy))(keys_R, trained_RJ, tried_RJ), np.float64)
+    n, keys_R = len(x_NTE), jax.random.split(jax.random.key(seed), refits)
+    trained_RJ, tried_RJ = (np.concatenate([p, n + p], axis=1) for p in _parts(n, refits))
+    both_JTE = np.concatenate([x_NTE, y_NTE])
+    accuracy_R = np.asarray(_accuracies(steps, keys_R, trained_RJ, tried_RJ, both_JTE), float)
     signed = of_refits(accuracy_R - 0.5)
     low, high = sorted((abs(signed.low), abs(signed.high)))
     score = Estimate(abs(signed.value), 0.0 if signed.low <= 0 <= signed.high else low, high)
@@ -107,29 +94,44 @@ def predictive(
     x_NTE, y_NTE = _sets(refits, most, seed, real=real_NTE, generated=generated_MTE)
     if x_NTE.shape[1] < 2:
         raise UsageError("a series of one step has no next one to predict")
-    trained_RN, tried_RN = _parts(len(x_NTE), refits)
-
-    @jax.jit
-    @partial(jax.vmap, in_axes=(0, 0, 0, None, None))
-    def error(key, trained_N, tried_N, source_NTE, real_NTE):
-        mean_E, deviation_E = _scale(source_NTE[trained_N])
-
-        def loss(out_NTE, next_NTE):
-            return jnp.mean(jnp.abs(out_NTE - next_NTE), axis=(1, 2))
-
-        seen_NTE = (source_NTE[trained_N] - mean_E) / deviation_E
-        size = source_NTE.shape[2]
-        foretell = _fitted(loss, size, steps, key, seen_NTE[:, :-1], seen_NTE[:, 1:])
-        asked_NTE = (real_NTE[tried_N] - mean_E) / deviation_E
-        return jnp.mean(jnp.abs(foretell(asked_NTE[:, :-1]) - asked_NTE[:, 1:]) * deviation_E)
-
-    keys_R = jax.random.split(jax.random.key(seed), refits)
-    errors = [
-        np.asarray(error(keys_R, trained_RN, tried_RN, source_NTE, x_NTE), np.float64)
-        for source_NTE in (y_NTE, x_NTE)
-    ]
+    errors, parts = [], _parts(len(x_NTE), refits)
+    for source_NTE in (y_NTE, x_NTE):
+        keys_R = jax.random.split(jax.random.key(seed), refits)  # both begin alike
+        errors.append(np.asarray(_errors(steps, keys_R, *parts, source_NTE, x_NTE), float))
     score, of_real = (_within(of_refits(error_R), np.inf) for error_R in errors)
     return Predictive(score, of_real, *(tuple(e.tolist()) for e in errors), len(x_NTE))
+
+
+@partial(jax.jit, static_argnums=0)
+@partial(jax.vmap, in_axes=(None, 0, 0, 0, None))
+def _accuracies(steps, key, trained_J, tried_J, both_JTE):
+    """Of each refit [R]; the first half of the series are real."""
+    label_J = jnp.repeat(jnp.arange(2.0), len(both_JTE) // 2)
+    mean_E, deviation_E = _scale(both_JTE[trained_J])
+    scaled_JTE = (both_JTE - mean_E) / deviation_E
+
+    def loss(out_JT1, label_J):
+        return optax.sigmoid_binary_cross_entropy(out_JT1[:, -1, 0], label_J)
+
+    says = _fitted(loss, 1, steps, key, scaled_JTE[trained_J], label_J[trained_J])
+    right_J = (says(scaled_JTE[tried_J])[:, -1, 0] > 0) == (label_J[tried_J] > 0)
+    return jnp.mean(right_J, dtype=both_JTE.dtype)
+
+
+@partial(jax.jit, static_argnums=0)
+@partial(jax.vmap, in_axes=(None, 0, 0, 0, None, None))
+def _errors(steps, key, trained_N, tried_N, source_NTE, real_NTE):
+    """Of each refit [R], trained on some of the source and tried on real series."""
+    mean_E, deviation_E = _scale(source_NTE[trained_N])
+
+    def loss(out_NTE, next_NTE):
+        return jnp.mean(jnp.abs(out_NTE - next_NTE), axis=(1, 2))
+
+    seen_NTE = (source_NTE[trained_N] - mean_E) / deviation_E
+    size = source_NTE.shape[2]
+    foretell = _fitted(loss, size, steps, key, seen_NTE[:, :-1], seen_NTE[:, 1:])
+    asked_NTE = (real_NTE[tried_N] - mean_E) / deviation_E
+    return jnp.mean(jnp.abs(foretell(asked_NTE[:, :-1]) - asked_NTE[:, 1:]) * deviation_E)
 
 
 class _Reader(nn.Module):
@@ -144,7 +146,7 @@ class _Reader(nn.Module):
 
 
 def _fitted(
-    loss: Callable[[jax.Array, Any], jax.Array],
+    loss: Callable[[jax.Array, jax.Array], jax.Array],
     outputs: int,
     steps: int,
     key: jax.Array,
@@ -157,20 +159,20 @@ def _fitted(
     rate = optax.cosine_decay_schedule(LEARNING_RATE, steps)
     chain = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate))
 
-    def step(fitted, key):
+    def step(fitted, number):
         params, state = fitted
-        rows_B = jax.random.randint(key, (BATCH,), 0, len(x_NTE))
+        rows_B = jax.random.randint(jax.random.fold_in(key_steps, number), (BATCH,), 0, len(x_NTE))
         mean = lambda p: jnp.mean(loss(reader.apply(p, x_NTE[rows_B]), y[rows_B]))  # noqa: E731
         moved, state = chain.update(jax.grad(mean)(params), state, params)
         return (optax.apply_updates(params, moved), state), None
 
     params = reader.init(key_init, x_NTE[:1])
     start = (params, chain.init(params))
-    (params, _), _ = jax.lax.scan(step, start, jax.random.split(key_steps, steps))
+    (params, _), _ = jax.lax.scan(step, start, jnp.arange(steps))
     return partial(reader.apply, params)
 
 
-def _sets(refits: int, most: int, seed: int, **sets: np.ndarray) -> list[jax.Array]:
+def _sets(refits: int, most: int, seed: int, **sets: np.ndarray) -> list[np.ndarray]:
     """As many series of each set, in random order, a multiple of the refits."""
     if refits < 2:
         raise UsageError(f"refits must be at least 2 for an interval, not {refits}")
@@ -186,7 +188,7 @@ def _sets(refits: int, most: int, seed: int, **sets: np.ndarray) -> list[jax.Arr
     arrays, random = checked(least=2 * refits, **sets), np.random.RandomState(seed)
     n = min(most, *map(len, arrays)) // refits * refits
     drawn = [thinned(array, n, random) for array in arrays]
-    return [jnp.asarray(d.reshape(n, *shapes[0][1:]), float) for d in drawn]
+    return [d.reshape(n, *shapes[0][1:]).astype(jnp.result_type(float)) for d in drawn]
 
 
 def _parts(n: int, refits: int) -> tuple[np.ndarray, np.ndarray]:
