@@ -20,12 +20,12 @@ def get_config(arg: str | None = None) -> config_dict.ConfigDict:
     c.model.encoder_sizes = c.model.decoder_sizes = (48,)
     c.model.cell = "gru"
     c.model.latent_size = 16
-    c.objective.r1 = c.objective.r2 = 0.1
-    c.num_steps = 4000
-    c.objective.penalty_steps, c.objective.penalty_end = c.num_steps, 0.1
-    c.log_every, c.eval_every, c.checkpoint_every = 100, 1000, 500
+    c.objective.r1 = c.objective.r2 = 0.01
+    c.num_steps = 2500
+    c.objective.penalty_steps, c.objective.penalty_end = c.num_steps, 0.01
+    c.log_every, c.eval_every, c.checkpoint_every = 100, 2500, 500
     c.monitor = None
-    c.ema = 0.999
+    c.ema = 0.995
     c.optimizer.rule, c.optimizer.learning_rate = "adam", 2e-3
     c.optimizer.beta1, c.optimizer.beta2 = 0.0, 0.99
     c.optimizer.schedule = "cosine"

@@ -1,10 +1,14 @@
 """Scores of series: none where nothing can be told, that of closed forms where there are such."""
 
+import json
+
 import numpy as np
 import pytest
 
+from seqgen import likeness
 from seqgen.errors import UsageError
 from seqgen.metrics import series
+from seqgen.metrics.intervals import Estimate
 
 QUICK = {"refits": 3, "steps": 80}
 SHAPE = N, T, E = 240, 8, 2
@@ -85,3 +89,25 @@ def test_sets_that_do_not_fit_are_named(generated, refits, said):
 def test_a_single_step_has_no_next_one():
     with pytest.raises(UsageError, match="no next one"):
         series.predictive(np.zeros((10, 1, 2)), np.zeros((10, 1, 2)))
+
+
+def test_an_evaluation_has_the_scores_of_series_with_their_intervals(monkeypatch):
+    apart = series.Discriminative(Estimate(0.2, 0.125, 0.25), (0.7, 0.7), N)
+    ahead = series.Predictive(Estimate(3.0, 2.0, 4.0), Estimate(2.0, 1.0, 3.0), (3.0,), (2.0,), N)
+    monkeypatch.setattr(series, "discriminative", lambda *sets: apart)
+    monkeypatch.setattr(series, "predictive", lambda *sets: ahead)
+    real, made = autoregression(0), autoregression(1)
+    found = likeness.of_series({"inputs": {"kind": "real", "size": E}}, real, made)
+    assert found.metrics == {
+        "discriminative_score": apart.score.value,
+        "predictive_score": ahead.score.value,
+        "predictive_score_of_real": ahead.of_real.value,
+    }
+    assert found.metrics.keys() <= likeness.REPORTS.keys()
+    stored = json.loads(json.dumps(found.facts))["series"]
+    assert stored["discriminative"]["score"] == list(apart.score)
+    assert stored["predictive"]["of_real"] == list(ahead.of_real)
+    assert stored["discriminative"]["n"] == stored["predictive"]["n"] == N
+    assert "discriminative score 0.200, 0.125 to 0.250 by 2 refits" in found.sentence
+    nothing = likeness.of_series({"inputs": {"kind": "vector", "size": 2}}, real[:, 0], made[:, 0])
+    assert nothing == ({}, {}, "")
