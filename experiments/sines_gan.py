@@ -1,7 +1,12 @@
 """Series of sines, by an adversarial game of two recurrent networks.
 
 python launch.py train --config=experiments/sines_gan.py        (default, paper)
-10 minutes on one CPU core; only its start was run.
+4 minutes on one CPU core, of a machine that was busy for six times as long. One seed, test coverage
+0.54 (0.49 to 0.59), where 0.8 was hoped for; discriminative score 0.397 (0.383 to 0.412, 5 refits;
+published, TimeGAN: 0.011); forecasting error 0.0033, of a forecaster of real series 0.0027. The
+generated sines still bend where real ones do not, and the discriminator is near ln 2 from early on.
+With r1 and r2 of 0.1 coverage was 0.61 after 2000 of 4000 steps. These are the sines of TimeGAN's
+code; paper, with its frequencies and phases, was not run.
 """
 
 from ml_collections import config_dict
