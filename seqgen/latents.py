@@ -1,8 +1,8 @@
 """What an evaluation says of a model with a latent vector, beside its numbers.
 
-Of a variational one the log-likelihood by importance sampling, the units in use, and how the
-posteriors fill the prior; of every such model pictures of what it makes, and how well it tells a
-held-out class.
+Of a variational one the log-likelihood by importance sampling, the units in use, how the
+posteriors fill the prior, and how like the data new series are; of every such model pictures of
+what it makes, and how well it tells a held-out class.
 """
 
 import math
@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from seqgen import anomalies, decoding, densities, marks, pictures, run_directory
+from seqgen import anomalies, decoding, densities, likeness, marks, pictures, run_directory
 from seqgen import config as configs
 from seqgen.datasets import Dataset
 from seqgen.details import Details, Predict, Show, every, unseen
@@ -69,11 +69,20 @@ def describer(
         seen = look(split)
         draw(run, model, found, seen, path)
         details = spread(run, seen) if variational else Details({}, {}, "")
+        if variational and run.spec["inputs"]["kind"] == "real":
+            generate = jax.jit(partial(run.objective.generate, options=decoding.Options()))
+            made = likeness.generated(generate, found, seen["targets"])
+            more = likeness.of_series(run.spec, seen["inputs"], made)
+            details = Details(
+                details.metrics | more.metrics, more.facts | details.facts, more.sentence
+            )
         if "scores" not in seen or not anomalies.both_kinds(run, seen["targets"]):
             return details
         calibration = look("valid")["scores"]
         told = anomalies.describe(run, seen["scores"], seen["targets"], calibration, path)
-        return Details(details.metrics | told.metrics, details.facts | told.facts, "")
+        return details._replace(
+            metrics=details.metrics | told.metrics, facts=details.facts | told.facts
+        )
 
     return describe
 

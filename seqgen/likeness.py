@@ -1,7 +1,8 @@
 """How like the data what a generator makes is: what an evaluation of an adversarial run says.
 
 Told apart or not, collapsed or copied (`metrics/verdict.py`); how many modes of a known mixture;
-and pictures of real and generated examples. `train.py` takes such looks too, to end a run by them.
+what recurrent networks make of series (`metrics/series.py`); and pictures of real and generated
+examples. `train.py` takes such looks too, to end a run by them.
 """
 
 from collections.abc import Callable
@@ -18,12 +19,13 @@ from seqgen.datasets import Dataset
 from seqgen.details import Details, every
 from seqgen.errors import UsageError, require
 from seqgen.interrupt import Interrupt, Interrupted
-from seqgen.metrics import Meaning, coverage, two_sample, verdict
+from seqgen.metrics import Meaning, coverage, series, two_sample, verdict
 from seqgen.objectives import Objective
 from seqgen.run import Found, Run
 
 SAMPLES = 2500  # generated, as in the published tables of modes
 BLOCK = 500  # generated at once
+SHOWN = 10  # series of a row in a picture
 
 REPORTS = {
     "modes": Meaning("", larger_is_better=True),
@@ -37,6 +39,9 @@ REPORTS = {
     "recall": Meaning("", larger_is_better=True),
     # of a classifier, that would be noticed with a power of 0.8
     "detectable_accuracy": Meaning("", larger_is_better=False),
+    "discriminative_score": Meaning("", larger_is_better=False),
+    "predictive_score": Meaning("", larger_is_better=False),
+    "predictive_score_of_real": Meaning("", larger_is_better=False),
 }
 
 
@@ -111,7 +116,9 @@ def describer(
         judged = verdict.judged(flat(train), flat(real), flat(made), look=1)
         numbers = modes(run.spec, made) | numbers_of(judged)
         facts = {"verdict": judged.word, "judged": plain(judged), "generated": len(made)}
-        return Details(numbers, facts, judged.sentence)
+        more = of_series(run.spec, real, made)
+        sentences = filter(None, (judged.sentence, more.sentence))
+        return Details(numbers | more.metrics, facts | more.facts, "; ".join(sentences))
 
     return describe
 
@@ -155,6 +162,22 @@ def generated(
     return np.concatenate([np.asarray(piece) for piece in pieces]), targets_N
 
 
+def of_series(spec: dict[str, Any], real: np.ndarray, made: np.ndarray) -> Details:
+    """What recurrent networks make of generated series; of other data nothing."""
+    if spec["inputs"]["kind"] != "real":
+        return Details({}, {}, "")
+    apart, ahead = series.discriminative(real, made), series.predictive(real, made)
+    numbers = {
+        "discriminative_score": apart.score.value,
+        "predictive_score": ahead.score.value,
+        "predictive_score_of_real": ahead.of_real.value,
+    }
+    facts = {"series": {"discriminative": apart._asdict(), "predictive": ahead._asdict()}}
+    score, refits = apart.score, len(apart.accuracies)
+    between = f"{score.low:.3f} to {score.high:.3f} by {refits} refits, n={apart.n}"
+    return Details(numbers, facts, f"discriminative score {score.value:.3f}, {between}")
+
+
 def modes(spec: dict[str, Any], made: np.ndarray) -> dict[str, float]:
     """What of a mixture is generated, of data whose spec knows its modes."""
     if "modes" not in spec:
@@ -169,13 +192,17 @@ def modes(spec: dict[str, Any], made: np.ndarray) -> dict[str, float]:
 
 
 def draw(run: Run, found: Found, real: np.ndarray, made: np.ndarray, path: Path) -> None:
-    """Writes pictures/NAME-samples.png: of points the real ones too, else a page of samples."""
+    """Writes pictures/NAME-samples.png: of points and series the real ones too, else a page."""
     title = f"{path.name} (generated)"
     if made[0].ndim == 1 and made.shape[1] == 2:
         points_N2 = np.concatenate([real, made])
         names = ["real", "generated"]
         kind_N = np.repeat([0, 1], [len(real), len(made)])
         drawn = pictures.scatter(points_N2, kind_N, title, names)
+    elif run.spec["inputs"]["kind"] == "real":
+        starts = range(0, min(3 * SHOWN, len(real)), SHOWN)
+        rows = [examples[i : i + SHOWN] for i in starts for examples in (real, made)]
+        drawn = pictures.gallery(rows, ["real", "generated"] * len(starts), title)
     else:
         drawn = pictures.gallery(list(made[:100].reshape(10, 10, *made.shape[1:])), None, title)
     mark = marks.mark(run, found) | {"what": "samples of an evaluation"}

@@ -176,6 +176,13 @@ def test_generated_digits_are_recognised_as_what_was_asked_for(tmp_path):
     assert read["classifier_accuracy"] < 0.8
 
 
+def test_sines_begin_to_be_covered_by_series_of_a_recurrent_generator(tmp_path):
+    shortened = ("num_steps=500", "schedule_steps=2500", "eval_every=500")
+    found = trained(tmp_path / "run", "sines_gan.py", *(f"--config.{o}" for o in shortened))
+    assert found["coverage"] > 0.25  # it was 0.43, and it is 0 at first
+    assert 0 <= found["predictive_score_of_real"] < found["predictive_score"]
+
+
 @pytest.mark.slow
 def test_dates_are_understood(tmp_path):
     assert trained(tmp_path / "run", "dates.py")["exact_match"] >= 0.99

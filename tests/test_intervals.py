@@ -26,6 +26,32 @@ def test_the_interval_of_halves_is_that_of_a_mean():
     )
 
 
+def test_the_interval_of_refits_is_students_widened_by_what_they_share():
+    value_R = np.random.RandomState(0).randn(5)
+    students = stats.ttest_1samp(value_R, 0).confidence_interval(intervals.LEVEL)
+    found = intervals.of_refits(value_R)
+    assert found.value == pytest.approx((students.low + students.high) / 2)
+    wider = np.sqrt((1 / 5 + 1 / 4) * 5)
+    assert found.high - found.low == pytest.approx(wider * (students.high - students.low))
+    with pytest.raises(UsageError, match="at least 2 refits, not 1"):
+        intervals.of_refits(value_R[:1])
+
+
+def test_the_interval_of_refits_holds_what_new_data_would_have_given():
+    """Of least squares of noise, tried on the part that was left out; new data show the truth."""
+
+    def errors(random):
+        x_RNF, y_RN = random.randn(5, 12, 4), random.randn(5, 12)
+        for tried in range(5):
+            rest = np.delete(np.arange(5), tried)
+            fitted_F = np.linalg.lstsq(x_RNF[rest].reshape(48, 4), y_RN[rest].ravel())[0]
+            yield np.mean((y_RN[tried] - x_RNF[tried] @ fitted_F) ** 2)
+
+    every = np.asarray([list(errors(np.random.RandomState(seed))) for seed in range(400)])
+    found = [intervals.of_refits(error_R) for error_R in every]
+    assert np.mean([low <= every.mean() <= high for _, low, high in found]) >= 0.95
+
+
 def test_more_hits_than_trials_are_refused():
     with pytest.raises(UsageError, match="not 3 of 2"):
         intervals.share(3, 2)

@@ -138,6 +138,26 @@ def test_autodiff_backward_has_forward_mode_and_higher_orders():
     check_grads(run, problem(cell, steps=3), order=2, modes=["fwd", "rev"], atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "name", ["gru", *(pytest.param(n, marks=pytest.mark.slow) for n in ("lstm", "min_gru", "rnn"))]
+)
+def test_the_size_of_a_slope_has_the_gradient_that_differences_show(name):
+    """A penalty on a discriminator's slope differentiates the chunked reverse pass once more."""
+    cell = CELLS[name]
+    params, x_BTE, carry = problem(cell)
+    how = options("everything") | {"chunk": 2}
+
+    @jax.jit
+    def penalty(params):
+        def score(x_BTE):
+            last, _ = recurrence.unroll(cell, params, x_BTE, carry, **how)
+            return jnp.sum(last[-1] ** 2)
+
+        return jnp.sum(jax.grad(score)(x_BTE) ** 2)
+
+    check_grads(penalty, (params,), order=1, modes=["rev"], atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("needed", ["params", "x", "carry"])
 @pytest.mark.parametrize("read", ["outputs", "last"])
 def test_a_gradient_does_not_depend_on_which_others_are_asked_for(needed, read):

@@ -34,6 +34,22 @@ def share(hits: int, n: int) -> Estimate:
     return Estimate(hits / n, float(low), float(high))
 
 
+def of_refits(value_R: np.ndarray) -> Estimate:
+    """The mean of R refits of a model by cross-validation, with Student's interval.
+
+    Refits share most of the examples that they are trained on, so they are more alike than on new
+    ones they would be. As tried on one part and trained on R - 1, their variance is therefore
+    multiplied by 1 / R + 1 / (R - 1) instead of 1 / R (Nadeau & Bengio 2003).
+    """
+    refits = len(value_R)
+    if refits < 2:
+        raise UsageError(f"an interval needs at least 2 refits, not {refits}")
+    value, variance = np.mean(value_R), np.var(value_R, ddof=1)
+    sides = require("scipy.stats", "data").t.ppf(0.5 + LEVEL / 2, refits - 1)
+    error = sides * np.sqrt(variance * (1 / refits + 1 / (refits - 1)))
+    return Estimate(float(value), float(value - error), float(value + error))
+
+
 def by_halves(
     statistic: Callable[..., np.ndarray],
     sizes: tuple[int, ...],
