@@ -49,6 +49,7 @@ ORDER = (
     "animation",
     "details",
     "anomalies",
+    "latent_texts",
     "latents",
     "likeness",
     "predictions",

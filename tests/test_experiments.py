@@ -161,6 +161,15 @@ def test_a_digit_that_was_never_seen_is_anomalous_to_an_autoencoder(tmp_path):
 
 
 @pytest.mark.slow
+def test_sentences_need_their_latent_vector_only_where_something_is_done_for_it(tmp_path):
+    kl = {
+        variant: trained(tmp_path / variant, f"text_vae.py:{variant}")["kl"]
+        for variant in ("default", "plain")
+    }
+    assert kl["default"] > 3 and kl["plain"] < 0.5
+
+
+@pytest.mark.slow
 def test_dates_are_understood(tmp_path):
     assert trained(tmp_path / "run", "dates.py")["exact_match"] >= 0.99
 
