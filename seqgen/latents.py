@@ -1,8 +1,9 @@
 """What an evaluation says of a model with a latent vector, beside its numbers.
 
+
 Of a variational one the log-likelihood by importance sampling, the units in use, how the
 posteriors fill the prior, and how like the data new series are; of every such model pictures of
-what it makes, and how well it tells a held-out class.
+what it makes, or texts, and how well it tells a held-out class.
 """
 
 import math
@@ -15,7 +16,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from seqgen import anomalies, decoding, densities, likeness, marks, pictures, run_directory
+from seqgen import (
+    anomalies,
+    decoding,
+    densities,
+    latent_texts,
+    likeness,
+    marks,
+    pictures,
+    run_directory,
+)
 from seqgen import config as configs
 from seqgen.datasets import Dataset
 from seqgen.details import Details, Predict, Show, every, unseen
@@ -67,11 +77,12 @@ def describer(
             return jax.tree.map(lambda *rows: np.concatenate(rows), *pieces)
 
         seen = look(split)
-        draw(run, model, found, seen, path)
+        write = latent_texts.write if run.spec["inputs"]["kind"] == "token" else draw
+        write(run, model, found, seen, path)
         details = spread(run, seen) if variational else Details({}, {}, "")
         if variational and run.spec["inputs"]["kind"] == "real":
             generate = jax.jit(partial(run.objective.generate, options=decoding.Options()))
-            made = likeness.generated(generate, found, seen["targets"])
+            made, _ = likeness.generated(generate, found, seen["targets"])
             more = likeness.of_series(run.spec, seen["inputs"], made)
             details = Details(
                 details.metrics | more.metrics, more.facts | details.facts, more.sentence
@@ -109,6 +120,8 @@ def posteriors(run: Run, model: Any, dataset: Dataset, split: str) -> Predict:
     class is held out also each example's scores as an anomaly, the ELBO of as many samples.
     """
     options = configs.options(run.config, "objective")
+    of_tokens = run.spec["inputs"]["kind"] == "token"
+    numbers = run.spec["inputs"]["size"] if of_tokens else 1  # made of each of the inputs
     size = min(CHUNK, options.evaluation_samples)
     chunks = -(-options.evaluation_samples // size)
 
@@ -118,7 +131,7 @@ def posteriors(run: Run, model: Any, dataset: Dataset, split: str) -> Predict:
         if options.binarization is not None:
             batch = batch | {"inputs": elbo.fixed_bits(batch)}
         own, latent = params["model"], (size, model.options.latent_size)
-        at_once = min(size, max(1, TOGETHER // batch["inputs"].size))
+        at_once = min(size, max(1, TOGETHER // (numbers * batch["inputs"].size)))
 
         def one_chunk(sums, number):
             log_sum_B, plain_B = sums

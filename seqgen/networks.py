@@ -63,7 +63,8 @@ def event(spec: dict[str, Any]) -> tuple[int, ...]:
         return (spec["length"], inputs["size"])
     raise UsageError(
         f"dataset {spec['dataset']} has {inputs['kind']} inputs, and autoencoders and adversarial "
-        "networks make examples of numbers: images, vectors or real sequences"
+        "networks make examples of numbers: images, vectors or real sequences; sentences are for "
+        "sequence_vae"
     )
 
 

@@ -14,6 +14,7 @@ from seqgen import animation, predictions, run_directory
 from seqgen import config as configs
 from seqgen import run as runs
 from seqgen.alignment import ATTENTION
+from seqgen.latent_texts import FOLDER
 from seqgen.metrics import Meaning
 
 STYLE = """
@@ -47,6 +48,7 @@ def report(workdir: Path) -> Path:
         f"<h1>{html.escape(title)}</h1><p>{html.escape(status.get('message') or '')}</p>",
         "<h2>Results</h2>" + results_table(workdir, records, meanings),
         "".join(image(p) for p in evaluated),
+        "".join(text(p) for p in sorted((workdir / "evaluations" / FOLDER).glob("*.txt"))),
         "<h2>Config: what differs from the defaults</h2>" + config_table(run.config),
         "<h2>Curves</h2>" + "".join(image(p) for p in [*curves, *sorted(drawn)]),
         film(run),
@@ -161,8 +163,7 @@ def samples(workdir: Path) -> str:
     files = sorted((workdir / "samples").glob("*.txt"))[:SHOWN_SAMPLES]
     shown = []
     for file in files:
-        content = html.escape(file.read_text("utf-8"))
-        shown.append(f"<p>{html.escape(file.name)} (generated)</p><pre>{content}</pre>")
+        shown.append(text(file))
         beside = file.with_name(f"{file.stem}{ATTENTION}.png")
         shown += [image(beside)] if beside.exists() else []
     return "<h2>Samples</h2>" + "".join(shown) if shown else ""
@@ -175,6 +176,11 @@ def film(run: runs.Run) -> str:
     moving, page = drawn
     link = f'<p><a href="{page.name}">{page.name}</a> plays it, with a slider.</p>'
     return "<h2>Points in training (generated)</h2>" + image(moving) + link
+
+
+def text(file: Path) -> str:
+    content = html.escape(file.read_text("utf-8"))
+    return f"<p>{html.escape(file.name)} (generated)</p><pre>{content}</pre>"
 
 
 def image(file: Path) -> str:

@@ -122,15 +122,17 @@ def answers(
 def examples(
     run: Run, found: Found, indices: range, prompt: str | None, options: decoding.Options, seed: int
 ) -> list[Made]:
-    """New examples of numbers: pictures as PNG, points and series as the dataset writes them.
+    """New examples: pictures as PNG; points, series and sentences as the dataset writes them.
 
     The prompt names the class of a conditional model, which else makes one class after the other.
     """
-    if unusual := [n for n in SEARCH if getattr(options, n) != getattr(decoding.Options(), n)]:
-        raise UsageError(f"--{unusual[0]} is for tokens: {run.config.model.name} makes numbers")
+    refuse_unusual(run, options)
     classes_N = np.asarray([class_of(run, prompt, index) for index in indices], np.int32)
     keys_of = jax.jit(jax.vmap(partial(jax.random.fold_in, jax.random.key(seed))))
-    write = jax.jit(partial(run.objective.generate, options=options))
+    if run.spec["inputs"]["kind"] == "token":
+        write = writer(run, options, run.spec["length"])
+    else:
+        write = jax.jit(partial(run.objective.generate, options=options))
     made = []
     for block in blocks(list(range(len(indices)))):
         padded = np.resize(block, BLOCK)
@@ -143,11 +145,23 @@ def examples(
 
 
 def file_of(run: Run, row: np.ndarray) -> tuple[bytes, str]:
-    """An example of numbers as the bytes of a file, and the ending of its name."""
+    """An example as the bytes of a file, and the ending of its name."""
     if run.spec["inputs"]["kind"] == "image":
         return pictures.picture(row), "png"
     data = configs.part("dataset", run.config.dataset.name)
-    return data.decode(run.spec, row).encode(), "csv"
+    text = data.decode(run.spec, row)
+    if run.spec["inputs"]["kind"] == "token":
+        return f"{text}\n".encode(), "txt"
+    return text.encode(), "csv"
+
+
+def refuse_unusual(run: Run, options: decoding.Options) -> None:
+    """Raises UsageError for options that are of no use in making new examples."""
+    unusual = [n for n in SEARCH if getattr(options, n) != getattr(decoding.Options(), n)]
+    if unusual and run.spec["inputs"]["kind"] != "token":
+        raise UsageError(f"--{unusual[0]} is for tokens: {run.config.model.name} makes numbers")
+    if options.beam is not None:
+        raise UsageError("--beam is for answers: a sentence out of a latent vector is drawn")
 
 
 def class_of(run: Run, prompt: str | None, index: int) -> int:

@@ -51,6 +51,7 @@ ORDER = (
     "details",
     "likeness",
     "anomalies",
+    "latent_texts",
     "latents",
     "recognition",
     "predictions",

@@ -19,6 +19,7 @@ from seqgen.datasets import (
     parity,
     points,
     sampling,
+    sentences,
     sentiment,
     sines,
     temporal_order,
@@ -58,6 +59,7 @@ MAKE = {
     "temporal_order": lambda folder: temporal_order.make(
         temporal_order.Options(batch_size=8, length=30, min_length=10, test_size=20)
     ),
+    "sentences": lambda folder: sentences.make(sentences.Options(batch_size=8, size=60)),
     "sentiment": lambda folder: sentiment.make(
         sentiment.Options(batch_size=8, path=write_table(folder, 60))
     ),

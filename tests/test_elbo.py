@@ -154,6 +154,28 @@ def test_the_weight_of_the_kl_grows_with_the_clock_and_free_nats_cost_nothing():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), gradient, same)
 
 
+def test_free_nats_are_those_of_the_mean_over_the_real_examples():
+    kl_BZ = np.asarray([[0.0, 1.0], [3.0, 1.2], [0.0, 2.0], [50.0, 50.0]])
+    mean_BZ = np.sqrt(2 * kl_BZ)  # with variance one
+    posterior = elbo.Posterior(mean_BZ, 0 * mean_BZ, mean_BZ[None])
+    batch = {
+        "inputs": jnp.zeros((4, F)),
+        "targets": jnp.zeros(4, int),
+        "weight_B": jnp.asarray([1.0, 1.0, 1.0, 0.0]),
+    }
+
+    def cost(free_bits):
+        options = elbo.Options(free_bits=free_bits)
+        args = (MODEL, parameters(), batch, posterior)
+        found = [elbo._bound(options, *args, weight)[0] for weight in (0.0, 1.0)]
+        return np.mean((found[0] - found[1])[:3])
+
+    # means 1 and 1.4: where each example had free nats of its own, 2 would cost 2.33 + 2 of them
+    assert cost(2.0) == pytest.approx(2.0 + 2.0, rel=1e-4)
+    assert cost(1.2) == pytest.approx(1.2 + 1.4, rel=1e-4)
+    assert cost(None) == pytest.approx(1.0 + 1.4, rel=1e-4)
+
+
 @pytest.mark.parametrize("variance", vae.VARIANCES)
 @pytest.mark.parametrize("size", [0.0, 1e6])
 def test_no_input_gives_a_nan(variance, size):

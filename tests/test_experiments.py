@@ -176,11 +176,21 @@ def test_generated_digits_are_recognised_as_what_was_asked_for(tmp_path):
     assert read["classifier_accuracy"] < 0.8
 
 
+@pytest.mark.slow
 def test_sines_begin_to_be_covered_by_series_of_a_recurrent_generator(tmp_path):
     shortened = ("num_steps=500", "schedule_steps=2500", "eval_every=500")
     found = trained(tmp_path / "run", "sines_gan.py", *(f"--config.{o}" for o in shortened))
     assert found["coverage"] > 0.25  # it was 0.43, and it is 0 at first
     assert 0 <= found["predictive_score_of_real"] < found["predictive_score"]
+
+
+@pytest.mark.slow
+def test_sentences_need_their_latent_vector_only_where_something_is_done_for_it(tmp_path):
+    kl = {
+        variant: trained(tmp_path / variant, f"text_vae.py:{variant}")["kl"]
+        for variant in ("default", "plain")
+    }
+    assert kl["default"] > 3 and kl["plain"] < 0.5
 
 
 @pytest.mark.slow

@@ -124,6 +124,37 @@ def test_series_are_generated_as_the_data_write_them(tmp_path):
         samples.make(run, found, range(1), "0", decoding.Options(), 0)
 
 
+@pytest.mark.slow
+def test_sentences_are_written_marked_and_made_again(tmp_path):
+    c = configs.default(dataset="sentences", model="sequence_vae", objective="elbo")
+    c.dataset.size, c.dataset.batch_size = 100, 20
+    c.model.hidden_size, c.model.embedding_size, c.model.latent_size = 8, 4, 3
+    c.model.word_dropout, c.objective.evaluation_samples = 0.5, 7
+    c.num_steps = c.log_every = c.eval_every = c.checkpoint_every = 4
+    runs.run(c, tmp_path / "run")
+    run = stored_runs.load(tmp_path / "run")
+    found = stored_runs.parameters(run, "best")
+    _, result = evaluated(run, found, batch_size=7)
+    assert {"perplexity_bound", "active_units", "nll_iwae_7", "kl"} <= result["metrics"].keys()
+    folder = run.workdir / "evaluations" / "sentences"
+    texts = {p.stem.split("-")[-1]: p for p in folder.glob("*.txt")}
+    assert texts.keys() == {"reconstructions", "interpolation", "samples"}
+    assert verify.verify(texts["samples"]).finding is verify.Finding.UNREPEATED
+    blocks = texts["interpolation"].read_text().strip().split("\n\n")
+    again = texts["reconstructions"].read_text().split("\n\n")
+    for number, block in enumerate(blocks):  # it begins at what an example becomes when made again
+        example, first = block.splitlines()[:2]
+        shown, made = again[2 * number].splitlines()
+        assert example == shown and first.removeprefix("0.0") == made.removeprefix("written")
+    files = generate.generate(run, found, 2, None, decoding.Options(length=5, top_k=3), 0)
+    for file in files:
+        assert len(file.read_text().split()) <= 5 and file.suffix == ".txt"
+        assert verify.verify(file).finding is verify.Finding.GENERATED
+    assert texts["interpolation"].name in report.report(run.workdir).read_text()
+    with pytest.raises(UsageError, match="--beam is for answers"):
+        samples.make(run, found, range(1), None, decoding.Options(beam=2), 0)
+
+
 def test_keys_of_examples_are_their_numbers():
     batch = {"index_B": jnp.arange(5)}
     whole = elbo.noise(batch, 0, (2, 3))

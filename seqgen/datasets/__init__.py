@@ -36,8 +36,10 @@ class Dataset(NamedTuple):
         "per": "step" | "sequence" | "answer"}}, binary ones being F answers of yes or no for each
         step, and where they exist "vocabulary", "classes" (names), "unit" of a text's tokens
         ("character" | "word" | "subword") and "start" (what generation begins with when nothing is
-        given). An answer is a sequence of tokens of its own, as in translation: token 0 ends it and
-        begins its writing, its targets have a "length" at most, and there is a "target_vocabulary".
+        given). Sentences name the token of the inputs that is their "end", which `length_B`
+        counts, and the one for what is "unknown". An answer is a sequence of tokens of its own, as
+        in translation: token 0 ends it and begins its writing, its targets have a "length" at most,
+        and there is a "target_vocabulary".
         Where evaluated inputs have more than one answer to be compared with, targets have the
         number of "references"; where a token stands for all rare words and must not count as a
         right one, they name it as "unknown". The "start" of pictures is a list of them, see

@@ -7,11 +7,12 @@ lines, gzipped or not. The dataset `sentiment` makes tokens of what it returns.
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -77,7 +78,7 @@ def read(
         raise _no_layout(path, labels, source)
     if classes is None:
         classes = sorted({row.label for row in found["train"]})
-    splits = _cut(found, shares)
+    splits = cut(found, shares)
     _check(path, splits, classes)
     return splits, classes
 
@@ -215,7 +216,15 @@ def _check_columns(place: str, names: Iterable[str], columns: tuple[str, str]) -
             raise unknown(f"column in {place}:", column, names)
 
 
-def _cut(splits: Splits, shares: tuple[float, ...]) -> Splits:
+def bad_shares(shares: tuple[float, ...]) -> Iterator[str]:
+    """Sentences for a dataset's `shares` of train, valid and test."""
+    if len(shares) != 3 or min(shares) < 0 or not math.isclose(sum(shares), 1):
+        yield f"dataset.shares must be three shares that add up to 1, not {shares}"
+    elif min(shares[:2]) == 0:
+        yield f"dataset.shares must leave texts for train and valid, not {shares}"
+
+
+def cut(splits: dict[str, list[Any]], shares: tuple[float, ...]) -> dict[str, list[Any]]:
     """Without a validation split, the training rows give up some for it, and for a test split
     where that is missing too."""
     if "valid" in splits:

@@ -4,7 +4,6 @@
 """
 
 import dataclasses
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,10 +37,7 @@ class Options:
         )
         yield from not_among(self, "dataset.", labels=labelled_text.SST_CLASSES)
         yield from vocabulary.problems(self, SPECIALS)
-        if len(self.shares) != 3 or min(self.shares) < 0 or not math.isclose(sum(self.shares), 1):
-            yield f"dataset.shares must be three shares that add up to 1, not {self.shares}"
-        elif min(self.shares[:2]) == 0:
-            yield f"dataset.shares must leave texts for train and valid, not {self.shares}"
+        yield from labelled_text.bad_shares(self.shares)
 
 
 def make(options: Options) -> Dataset:

@@ -80,9 +80,14 @@ class VAE(nn.Module):
         return self.log_likelihood(x, mean_BZ, label_B)
 
     def encode(
-        self, x: jax.Array, label_B: jax.Array | None = None, length_B: jax.Array | None = None
+        self,
+        x: jax.Array,
+        label_B: jax.Array | None = None,
+        length_B: jax.Array | None = None,
+        train: bool = False,
     ) -> tuple[jax.Array, jax.Array]:
         """(mean, log-variance) of q(z | x), both [B, Z]."""
+        del train  # these networks draw nothing
         features_BF = self.encoder(x, self._label(label_B), length_B)
         return self.mean(features_BF), bounded(self.log_variance(features_BF))
 
@@ -98,9 +103,14 @@ class VAE(nn.Module):
         return output[0]
 
     def log_likelihood(
-        self, x: jax.Array, z_BZ: jax.Array, label_B: jax.Array | None = None
+        self,
+        x: jax.Array,
+        z_BZ: jax.Array,
+        label_B: jax.Array | None = None,
+        train: bool = False,
     ) -> jax.Array:
         """log p(x | z) in nats, summed over the event, [B]."""
+        del train
         output = self._parameters(z_BZ, label_B)
         likelihood = self.options.likelihood
         if likelihood == "bernoulli":

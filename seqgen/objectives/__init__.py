@@ -62,3 +62,8 @@ def example_keys(batch: Batch, number: int | jax.Array) -> jax.Array:
     """The `number`-th key of each example [B], the same whatever batch it is in."""
     base = jax.random.fold_in(jax.random.key(0), number)
     return jax.vmap(partial(jax.random.fold_in, base))(batch["index_B"])
+
+
+def draws(key: jax.Array) -> dict[str, jax.Array]:
+    """The random numbers of a network that trains, by their names: dropout has the key itself."""
+    return {"dropout": key, "zoneout": jax.random.fold_in(key, 1)}

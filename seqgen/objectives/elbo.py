@@ -4,6 +4,10 @@ With the importance weights w_k = p(x | z_k) p(z_k) / q(z_k | x) of K samples fr
 is the mean of log w (Kingma and Welling 2014), `iwae` the log of the mean of w (Burda, Grosse and
 Salakhutdinov 2016), and `dreg` the same bound with the doubly-reparameterised gradient, whose noise
 does not drown it as K grows (Tucker et al. 2019).
+
+Free bits are those of Kingma et al. 2016, equation 15, each latent number a group of its own: what
+costs nothing is a latent number's KL in the mean over the examples of a batch, or of the part of it
+that is computed together. An example may use a number more, if others use it less.
 """
 
 import dataclasses
@@ -16,10 +20,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from seqgen import densities
+from seqgen import decoding, densities
 from seqgen.errors import UsageError, not_among, out_of_range
 from seqgen.metrics import Meaning
-from seqgen.objectives import Batch, Clock, Memory, Objective, Params, Player, example_keys
+from seqgen.objectives import Batch, Clock, Memory, Objective, Params, Player, draws, example_keys
 
 BOUNDS = ("elbo", "iwae", "dreg")
 BINARIZATIONS = ("dynamic", "fixed")
@@ -29,6 +33,11 @@ REPORTS = {
     "reconstruction": Meaning("nats", larger_is_better=False),  # -E log p(x | z)
     "kl": Meaning("nats", larger_is_better=False),
 }
+# of tokens: minus the ELBO is at least minus the log-likelihood
+OF_TOKENS = {
+    "nats_per_token": Meaning("nats", larger_is_better=False),
+    "perplexity_bound": Meaning("", larger_is_better=False),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +46,7 @@ class Options:
     samples: int = 1  # K, of q(z | x) for each example
     beta: float = 1.0  # weight of the KL (Higgins et al. 2017): with another than 1 it is no bound
     warmup_steps: int | None = None  # over which that weight grows from 0 (Bowman et al. 2016)
-    free_bits: float | None = None  # nats of each latent number's KL that cost nothing
+    free_bits: float | None = None  # nats of each latent number's mean KL that cost nothing
     binarization: str | None = None  # of pictures: dynamic, drawn each time; fixed, once an example
     evaluation_samples: int = 5000  # K of the log-likelihood that a checkpoint is evaluated by
 
@@ -69,14 +78,20 @@ class Posterior(NamedTuple):
 
 
 def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
-    """The objective of a model with `encode`, `decode` and `log_likelihood`, such as `vae`."""
+    """The objective of a model with `encode` and `log_likelihood`, both told whether they `train`.
+
+    It makes examples by `decode`, as `vae` does, or, if it has that, token by token with `step`.
+    """
     if not hasattr(model, "log_likelihood"):
-        raise UsageError("objective elbo needs a model with a likelihood of its input: vae")
+        raise UsageError(
+            "objective elbo needs a model with a likelihood of its input: vae, sequence_vae"
+        )
     if options.binarization is not None and spec["inputs"]["kind"] != "image":
         raise UsageError(
             f"objective.binarization is for pictures; dataset {spec['dataset']} has "
             f"{spec['inputs']['kind']} inputs"
         )
+    of_tokens = spec["inputs"]["kind"] == "token"
 
     def init(key: jax.Array, batch: Batch) -> tuple[Params, Memory]:
         label_B = jnp.zeros(len(batch["inputs"]), jnp.int32)  # of any class
@@ -86,14 +101,16 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
     def loss(own, params: Params, memory: Memory, batch: Batch, clock: Clock):
         del params  # one player: its own parameters are all there are
         step, key = clock
-        key_bits, key_z = jax.random.split(key)
+        key_bits, key_z, key_network = jax.random.split(key, 3)
         if options.binarization == "dynamic":
             batch = batch | {"inputs": drawn(key_bits, batch["inputs"])}
         elif options.binarization == "fixed":
             batch = batch | {"inputs": fixed_bits(batch)}
         shape = (options.samples, len(batch["weight_B"]), model.options.latent_size)
-        posterior = sampled(model, own, batch, jax.random.normal(key_z, shape))
-        bound_B, terms = _bound(options, model, own, batch, posterior, _weight(options, step))
+        how = {"train": True, "rngs": draws(key_network)}
+        posterior = sampled(model, own, batch, jax.random.normal(key_z, shape), **how)
+        weight = _weight(options, step)
+        bound_B, terms = _bound(options, model, own, batch, posterior, weight, **how)
         weight_B = batch["weight_B"]
         sums = {name: jnp.sum(x_B * weight_B) for name, x_B in terms.items()}
         sums["loss"] = -jnp.sum(bound_B * weight_B)
@@ -108,33 +125,50 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
         posterior = sampled(model, params["model"], batch, noise(batch, 0, size))
         whole = dataclasses.replace(options, beta=1.0, free_bits=None)
         bound_B, terms = _bound(whole, model, params["model"], batch, posterior, 1.0)
-        terms |= {"loss": -bound_B, "elbo": -terms["reconstruction"] - terms["kl"]}
-        return {name: (x_B * weight_B, weight_B) for name, x_B in terms.items()}, memory
+        elbo_B = -terms["reconstruction"] - terms["kl"]
+        terms |= {"loss": -bound_B, "elbo": elbo_B}
+        measured = {name: (x_B * weight_B, weight_B) for name, x_B in terms.items()}
+        if of_tokens:
+            measured["nats_per_token"] = (-elbo_B * weight_B, batch["length_B"] * weight_B)
+        return measured, memory
+
+    def finalize(means: dict[str, float]) -> dict[str, float]:
+        if not of_tokens:
+            return dict(means)
+        return means | {"perplexity_bound": math.exp(min(means["nats_per_token"], 700.0))}
 
     return Objective(
         players=(Player("model", 1, loss),),
         init=init,
         measure=measure,
-        finalize=dict,
-        reports=REPORTS,
+        finalize=finalize,
+        reports=REPORTS | OF_TOKENS if of_tokens else REPORTS,
         generate=partial(_generate, model),
     )
 
 
-def sampled(model: nn.Module, params: Any, batch: Batch, noise_KBZ: jax.Array) -> Posterior:
-    """K samples z = mean + exp(log-variance / 2) * noise of each example's q(z | x)."""
+def sampled(
+    model: nn.Module, params: Any, batch: Batch, noise_KBZ: jax.Array, **how: Any
+) -> Posterior:
+    """K samples z = mean + exp(log-variance / 2) * noise of each example's q(z | x).
+
+    `how` is what training tells the networks, here and below: nothing in an evaluation.
+    """
     mean_BZ, log_variance_BZ = model.apply(
         {"params": params},
         batch["inputs"],
         batch.get("targets"),
         batch.get("length_B"),
         method="encode",
+        **how,
     )
     z_KBZ = mean_BZ[None] + jnp.exp(0.5 * log_variance_BZ)[None] * noise_KBZ
     return Posterior(mean_BZ, log_variance_BZ, z_KBZ)
 
 
-def log_likelihood(model: nn.Module, params: Any, batch: Batch, z_KBZ: jax.Array) -> jax.Array:
+def log_likelihood(
+    model: nn.Module, params: Any, batch: Batch, z_KBZ: jax.Array, **how: Any
+) -> jax.Array:
     """log p(x | z_k) in nats, [K, B]."""
 
     def rows(x_B):
@@ -144,17 +178,17 @@ def log_likelihood(model: nn.Module, params: Any, batch: Batch, z_KBZ: jax.Array
     label_X = rows(batch["targets"]) if "targets" in batch else None
     z_XZ = z_KBZ.reshape(-1, z_KBZ.shape[-1])
     log_p_X = model.apply(
-        {"params": params}, rows(batch["inputs"]), z_XZ, label_X, method="log_likelihood"
+        {"params": params}, rows(batch["inputs"]), z_XZ, label_X, method="log_likelihood", **how
     )
     return log_p_X.reshape(z_KBZ.shape[:2])
 
 
 def log_weights(
-    model: nn.Module, params: Any, batch: Batch, posterior: Posterior
+    model: nn.Module, params: Any, batch: Batch, posterior: Posterior, **how: Any
 ) -> tuple[jax.Array, jax.Array]:
     """(log w_k, log p(x | z_k)), both [K, B]."""
     mean_BZ, log_variance_BZ, z_KBZ = posterior
-    log_p_x_KB = log_likelihood(model, params, batch, z_KBZ)
+    log_p_x_KB = log_likelihood(model, params, batch, z_KBZ, **how)
     # the normalisers of prior and posterior are the same
     of_prior_KB = -0.5 * jnp.sum(z_KBZ**2, axis=-1)
     squared_KBZ = (z_KBZ - mean_BZ[None]) ** 2 * jnp.exp(-log_variance_BZ)[None]
@@ -167,19 +201,21 @@ def log_mean(log_w_KB: jax.Array) -> jax.Array:
     return jax.nn.logsumexp(log_w_KB, axis=0) - math.log(len(log_w_KB))
 
 
-def _bound(options, model, params, batch, posterior, kl_weight):
+def _bound(options, model, params, batch, posterior, kl_weight, **how):
     """(the bound [B] that is trained, the ELBO's terms)."""
     kl_BZ = densities.kl_from_standard_normal(posterior.mean, posterior.log_variance)
     if options.bound == "dreg":
-        bound_B, log_p_x_KB = _doubly_reparameterised(model, params, batch, posterior)
+        bound_B, log_p_x_KB = _doubly_reparameterised(model, params, batch, posterior, **how)
     elif options.bound == "iwae":
-        log_w_KB, log_p_x_KB = log_weights(model, params, batch, posterior)
+        log_w_KB, log_p_x_KB = log_weights(model, params, batch, posterior, **how)
         bound_B = log_mean(log_w_KB)
     else:
-        log_p_x_KB = log_likelihood(model, params, batch, posterior.z)
+        log_p_x_KB = log_likelihood(model, params, batch, posterior.z, **how)
         # the KL in closed form, which has less noise than the samples' own
-        cost_BZ = kl_BZ if options.free_bits is None else jnp.maximum(kl_BZ, options.free_bits)
-        bound_B = jnp.mean(log_p_x_KB, axis=0) - kl_weight * jnp.sum(cost_BZ, axis=1)
+        cost_B = jnp.sum(kl_BZ, axis=1)
+        if options.free_bits is not None:
+            cost_B = jnp.full_like(cost_B, _free(options.free_bits, kl_BZ, batch["weight_B"]))
+        bound_B = jnp.mean(log_p_x_KB, axis=0) - kl_weight * cost_B
     terms = {
         "reconstruction": -jnp.mean(log_p_x_KB, axis=0),
         "kl": jnp.sum(kl_BZ, axis=1),
@@ -187,7 +223,13 @@ def _bound(options, model, params, batch, posterior, kl_weight):
     return bound_B, terms
 
 
-def _doubly_reparameterised(model, params, batch, posterior):
+def _free(free_bits: float, kl_BZ: jax.Array, weight_B: jax.Array) -> jax.Array:
+    """What the KL costs an example in the mean: each latent number's is free up to `free_bits`."""
+    mean_Z = weight_B @ kl_BZ / jnp.maximum(jnp.sum(weight_B), 1)
+    return jnp.sum(jnp.maximum(mean_Z, free_bits))
+
+
+def _doubly_reparameterised(model, params, batch, posterior, **how):
     """(the IWAE bound [B], log p(x | z_k)), whose gradient is Tucker et al. 2019, equation 8.
 
     The decoder's is that of IWAE: the mean of grad log w_k under the normalised weights. The
@@ -195,11 +237,14 @@ def _doubly_reparameterised(model, params, batch, posterior):
     """
     still = jax.lax.stop_gradient
     frozen = still(posterior)
-    log_w_KB, log_p_x_KB = log_weights(model, params, batch, frozen)
+    log_w_KB, log_p_x_KB = log_weights(model, params, batch, frozen, **how)
     share_KB = jax.nn.softmax(still(log_w_KB), axis=0)
-    slope_KBZ = jax.grad(
-        lambda z_KBZ: jnp.sum(log_weights(model, still(params), batch, frozen._replace(z=z_KBZ))[0])
-    )(frozen.z)
+
+    def total(z_KBZ):
+        moved = frozen._replace(z=z_KBZ)
+        return jnp.sum(log_weights(model, still(params), batch, moved, **how)[0])
+
+    slope_KBZ = jax.grad(total)(frozen.z)
     through_z_KB = jnp.sum(still(slope_KBZ) * posterior.z, axis=-1)
     gradient_B = jnp.sum(share_KB * log_w_KB + share_KB**2 * through_z_KB, axis=0)
     return still(log_mean(log_w_KB)) + gradient_B - still(gradient_B), log_p_x_KB
@@ -231,11 +276,25 @@ def noise(batch: Batch, number: int | jax.Array, size: tuple[int, int]) -> jax.A
 def _generate(
     model: nn.Module, params: Params, memory: Memory, keys_B, inputs: Batch, options
 ) -> jax.Array:
-    """The mean of p(x | z) for a z of the prior each, [B, *event]; `temperature` scales the prior.
+    """New examples, of a z of the prior each: numbers [B, *event], or tokens [B, length].
 
-    inputs: "targets" [B], the classes to make where the model is conditional.
+    Of numbers it is the mean of p(x | z), and `temperature` scales the prior; tokens are drawn as
+    the options say. inputs: "targets" [B], the classes to make where the model is conditional.
     """
     del memory
     draw = partial(jax.random.normal, shape=(model.options.latent_size,))
+    if hasattr(model, "step"):
+        keys_B2 = jax.vmap(jax.random.split)(keys_B)
+        return written(model, params, jax.vmap(draw)(keys_B2[:, 0]), keys_B2[:, 1], options)
     z_BZ = options.temperature * jax.vmap(draw)(keys_B)
     return model.apply({"params": params["model"]}, z_BZ, inputs.get("targets"), method="decode")
+
+
+def written(model: nn.Module, params: Params, z_BZ: jax.Array, keys_B, options) -> jax.Array:
+    """Tokens [B, length] of sentences with these latent vectors, 0 from their ends on."""
+    variables = {"params": params["model"]}
+    context, carry = model.apply(variables, {"z": z_BZ}, method="start")
+    step = partial(model.apply, variables, context, method="step")
+    begin_B1 = jnp.zeros((len(z_BZ), 1), jnp.int32)
+    ones_B = jnp.ones(len(z_BZ), jnp.int32)
+    return decoding.sample(step, carry, begin_B1, ones_B, keys_B, options, end=0)[:, 1:]

@@ -19,9 +19,7 @@ from seqgen import decoding
 from seqgen.errors import UsageError, out_of_range
 from seqgen.metrics import Measured, answers, classification, target_unit
 from seqgen.metrics import likelihood as metrics
-from seqgen.objectives import Batch, Clock, Memory, Objective, Params, Player
-
-ZONEOUT = 1  # folded into a step's key: dropout has the key itself
+from seqgen.objectives import Batch, Clock, Memory, Objective, Params, Player, draws
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +86,7 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
             batch.get("length_B"),
             **given(batch),
             **how,
-            rngs={"dropout": key, "zoneout": jax.random.fold_in(key, ZONEOUT)},
+            rngs=draws(key),
         )
         rows = jax.lax.stop_gradient(carry) if spec["streamed"] else None
         return output, memory | {"rows": rows}
