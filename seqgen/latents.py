@@ -1,9 +1,8 @@
 """What an evaluation says of a model with a latent vector, beside its numbers.
 
-
-Of a variational one the log-likelihood by importance sampling, the units in use, how the
-posteriors fill the prior, and how like the data new series are; of every such model pictures of
-what it makes, or texts, and how well it tells a held-out class.
+Of a variational one the log-likelihood by importance sampling, the units in use, and how the
+posteriors fill the prior; of every such model pictures of what it makes, or texts, how like the
+data new examples of numbers are (`likeness.py`), and how well it tells a held-out class.
 """
 
 import math
@@ -18,7 +17,6 @@ import numpy as np
 
 from seqgen import (
     anomalies,
-    decoding,
     densities,
     latent_texts,
     likeness,
@@ -65,6 +63,8 @@ def describer(
     """(checkpoint, the dataset's arrays, interrupt, path) -> details; draws beside the path."""
     model = configs.model(run.config, run.spec)
     variational = "elbo" in run.objective.reports
+    textual = run.spec["inputs"]["kind"] == "token"
+    compare = likeness.describer(run, dataset, split)
     looks = {
         name: posteriors(run, model, dataset, name) if variational else codes(model, dataset, name)
         for name in dict.fromkeys((split, "valid"))
@@ -77,15 +77,13 @@ def describer(
             return jax.tree.map(lambda *rows: np.concatenate(rows), *pieces)
 
         seen = look(split)
-        write = latent_texts.write if run.spec["inputs"]["kind"] == "token" else draw
+        write = latent_texts.write if textual else draw
         write(run, model, found, seen, path)
         details = spread(run, seen) if variational else Details({}, {}, "")
-        if variational and run.spec["inputs"]["kind"] == "real":
-            generate = jax.jit(partial(run.objective.generate, options=decoding.Options()))
-            made, _ = likeness.generated(generate, found, seen["targets"])
-            more = likeness.of_series(run.spec, seen["inputs"], made)
+        if not textual:
+            alike = compare(found, arrays, interrupt, path)
             details = Details(
-                details.metrics | more.metrics, more.facts | details.facts, more.sentence
+                details.metrics | alike.metrics, details.facts | alike.facts, alike.sentence
             )
         if "scores" not in seen or not anomalies.both_kinds(run, seen["targets"]):
             return details
@@ -201,7 +199,7 @@ def squared_error(model: Any, params: Any, batch: Batch, z_BZ: jax.Array) -> jax
 def draw(run: Run, model: Any, found: Found, seen: dict[str, np.ndarray], path: Path) -> None:
     """Writes pictures/NAME-reconstructions.png, -interpolation and -latent, NAME being the path's.
 
-    Of a variational model also -samples and -traversals, along the units that vary most.
+    Of a variational model also -traversals, along the units that vary most.
     """
 
     folder = run_directory.folder(path.parent, "pictures")
@@ -246,14 +244,3 @@ def draw(run: Run, model: Any, found: Found, seen: dict[str, np.ndarray], path: 
         z_SZ[:, unit] = np.linspace(-REACH, REACH, SHOWN)
         walks.append(made(z_SZ, np.zeros(SHOWN, int)))
     write("traversals", pictures.gallery(walks, [f"z {unit}" for unit in order[:8]], title))
-    write("samples", pictures.gallery(samples(run, found), None, title))
-
-
-def samples(run: Run, found: Found) -> list[np.ndarray]:
-    """Rows of new examples; of a conditional model a column for each class."""
-    keys_N = jax.random.split(jax.random.key(0), SHOWN * SHOWN)
-    targets_N = np.arange(SHOWN * SHOWN) % run.spec["targets"].get("size", 1)
-    options = decoding.Options()
-    make = jax.jit(partial(run.objective.generate, options=options))
-    drawn = np.asarray(make(found.params, found.memory, keys_N, {"targets": targets_N}))
-    return list(drawn.reshape(SHOWN, SHOWN, *drawn.shape[1:]))

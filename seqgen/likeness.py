@@ -1,4 +1,4 @@
-"""How like the data what a generator makes is: what an evaluation of an adversarial run says.
+"""How like the data is what a model makes of noise: what its evaluation says.
 
 Told apart or not, collapsed or copied (`metrics/verdict.py`); how many modes of a known mixture;
 what recurrent networks make of series (`metrics/series.py`); and pictures of real and generated
@@ -25,7 +25,7 @@ from seqgen.run import Found, Run
 
 SAMPLES = 2500  # generated, as in the published tables of modes
 BLOCK = 500  # generated at once
-SHOWN = 10  # series of a row in a picture
+SHOWN = 10  # examples of a row in a picture
 
 REPORTS = {
     "modes": Meaning("", larger_is_better=True),
@@ -76,7 +76,7 @@ def looker(objective: Objective, dataset: Dataset) -> Callable[[Found, Any, int,
             splits = ("train", "valid")
             kept.extend([examples(found, dataset, s, arrays, interrupt) for s in splits])
         (train, _), (real, classes_N) = kept
-        made = generated(generate, found, classes_N)
+        made, _ = generated(generate, found, classes_N)
         if interrupt.requested:
             raise Interrupted(interrupt.requested)
         if not np.all(np.isfinite(made)):
@@ -112,7 +112,7 @@ def describer(
         real, classes_N = examples(found, dataset, split, arrays, interrupt)
         train, _ = examples(found, dataset, "train", arrays, interrupt)
         made, _ = generated(generate, found, classes_N)
-        draw(run, found, real, made, path)
+        draw(run, found, real, made, classes_N, path)
         judged = verdict.judged(flat(train), flat(real), flat(made), look=1)
         numbers = modes(run.spec, made) | numbers_of(judged)
         facts = {"verdict": judged.word, "judged": plain(judged), "generated": len(made)}
@@ -126,13 +126,18 @@ def describer(
 def examples(
     found: Found, dataset: Dataset, split: str, arrays: Any, interrupt: Interrupt
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The first `SAMPLES` examples of a split, and their classes."""
+    """The first `SAMPLES` examples of a split, and their classes, 0 where they have none."""
+
+    targets = dataset.spec["targets"]
+    classed = targets["kind"] == "category" and targets["per"] == "sequence"
 
     @partial(jax.jit, static_argnums=3)
     def look(params, arrays, index, shape):
         del params
         batch = dataset.batch(arrays, split, index, None, *shape)
-        return {name: batch[name] for name in ("inputs", "targets", "weight_B")}
+        kept = {name: batch[name] for name in ("inputs", "weight_B")}
+        none_B = jnp.zeros(batch["weight_B"].shape, jnp.int32)
+        return kept | {"targets": batch["targets"] if classed else none_B}
 
     pieces, count = [], 0
     for piece in every(look, found, dataset, split, arrays, interrupt):
@@ -191,8 +196,13 @@ def modes(spec: dict[str, Any], made: np.ndarray) -> dict[str, float]:
     }
 
 
-def draw(run: Run, found: Found, real: np.ndarray, made: np.ndarray, path: Path) -> None:
-    """Writes pictures/NAME-samples.png: of points and series the real ones too, else a page."""
+def draw(
+    run: Run, found: Found, real: np.ndarray, made: np.ndarray, classes_N: np.ndarray, path: Path
+) -> None:
+    """Writes pictures/NAME-samples.png: of points and series the real ones too, else a page.
+
+    A page of pictures has a column for each of ten classes that a conditional model was told.
+    """
     title = f"{path.name} (generated)"
     if made[0].ndim == 1 and made.shape[1] == 2:
         points_N2 = np.concatenate([real, made])
@@ -204,7 +214,11 @@ def draw(run: Run, found: Found, real: np.ndarray, made: np.ndarray, path: Path)
         rows = [examples[i : i + SHOWN] for i in starts for examples in (real, made)]
         drawn = pictures.gallery(rows, ["real", "generated"] * len(starts), title)
     else:
-        drawn = pictures.gallery(list(made[:100].reshape(10, 10, *made.shape[1:])), None, title)
+        told_M = np.resize(classes_N, len(made))
+        rank_M = [np.sum(told_M[:i] == told) for i, told in enumerate(told_M)]
+        page = made[np.lexsort((told_M, rank_M))[: SHOWN * SHOWN]]
+        rows = list(page.reshape(SHOWN, SHOWN, *made.shape[1:]))
+        drawn = pictures.gallery(rows, None, title)
     mark = marks.mark(run, found) | {"what": "samples of an evaluation"}
     folder = run_directory.folder(path.parent, "pictures")
     marks.write(folder / f"{path.name}-samples.png", drawn, mark)
