@@ -19,18 +19,16 @@ def get_config(arg: str | None = None) -> config_dict.ConfigDict:
     if variant == "fashion":
         c.dataset.labels, c.dataset.path = "fashion", "$SEQGEN_DATA/fashion"
     c.model.encoder = c.model.decoder = "conv"
-    c.model.encoder_sizes, c.model.decoder_sizes = (32, 64, 128), (64, 64, 32)
+    c.model.encoder_sizes, c.model.decoder_sizes = (32, 64), (64, 32)
     c.model.latent_size = 64
     c.model.conditional = True
-    c.objective.r1 = c.objective.r2 = (
-        5.0  # with 1, and 5e-4 below, fakes were near black at step 180
-    )
+    c.objective.r1 = c.objective.r2 = 1.0
     c.num_steps = 12_000
     c.objective.penalty_steps = c.num_steps
     c.log_every, c.eval_every, c.checkpoint_every = 100, 2000, 500
     c.monitor = None
     c.ema = 0.999
-    c.optimizer.rule, c.optimizer.learning_rate = "adam", 2e-4
+    c.optimizer.rule, c.optimizer.learning_rate = "adam", 3e-4
     c.optimizer.beta1, c.optimizer.beta2 = 0.0, 0.99
     c.optimizer.schedule = "cosine"
     return c

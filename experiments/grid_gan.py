@@ -1,0 +1,33 @@
+"""Points on a grid of 25 tight clusters, by an adversarial game: are all clusters found?
+
+python launch.py train --config=experiments/grid_gan.py        (default, minimax)
+Only its start was run.
+"""
+
+from ml_collections import config_dict
+
+from seqgen import config
+
+VARIANTS = ("default", "minimax")
+
+
+def get_config(arg: str | None = None) -> config_dict.ConfigDict:
+    variant = config.variant_of(arg, VARIANTS)
+    c = config.default(dataset="points", model="gan", objective="adversarial")
+    c.dataset.shape, c.dataset.batch_size = "grid", 512
+    c.model.encoder_sizes = c.model.decoder_sizes = (128, 128, 128)
+    c.model.latent_size = 16
+    c.num_steps = 20_000
+    c.log_every, c.eval_every, c.checkpoint_every = 1000, 5000, 5000
+    c.record_every = 200
+    c.monitor = None
+    c.ema = 0.999
+    c.optimizer.rule, c.optimizer.learning_rate = "adam", 1e-3
+    c.optimizer.beta1, c.optimizer.beta2 = 0.0, 0.99
+    c.optimizer.schedule = "cosine"
+    if variant == "minimax":
+        c.objective.loss = "minimax"
+    else:
+        c.objective.r1 = c.objective.r2 = 1.0
+        c.objective.penalty_steps, c.objective.penalty_end = c.num_steps, 0.001
+    return c
