@@ -1,7 +1,8 @@
 """Dates as people write them to ISO 8601, character by character, by an encoder and a decoder.
 
 python launch.py train --config=experiments/dates.py
-2 minutes on 2 CPU cores; test exact match 100 % (2,000 days that training never saw).
+2 minutes on one CPU core; test exact match 99.98 %, the mean of 3 seeds (99.95 to 100 %; 2,000 days
+that training never saw).
 """
 
 from ml_collections import config_dict
