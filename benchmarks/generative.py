@@ -19,6 +19,7 @@ from typing import Any
 import processes
 
 from seqgen import environment
+from seqgen.errors import UsageError, require
 
 HERE = Path(__file__).parent
 STEPS = {"vae": 128, "iwae": 64, "ring_gan": 128, "mnist_gan": 8}  # between two looks at the clock
@@ -107,9 +108,13 @@ def torch(name: str, *, compiled: bool):
 
     t.set_flush_denormal(True)
     config = config_of(name)
-    real = t.from_numpy(batch_of(name, config.dataset.batch_size)["inputs"])
-    build = of_bound if config.objective.name == "elbo" else of_game
-    step = build(config, real, (lambda f: t.compile(f)) if compiled else (lambda f: f))
+    batch = batch_of(name, config.dataset.batch_size)
+    real, labels = t.from_numpy(batch["inputs"]), t.from_numpy(batch["targets"])
+    prepared = t.compile if compiled else lambda f: f
+    if config.objective.name == "elbo":
+        step = of_bound(config, real, prepared)
+    else:
+        step = of_game(config, real, labels, prepared)
 
     def run(steps):
         for _ in range(steps):
@@ -162,12 +167,16 @@ def of_bound(config: Any, pictures: Any, prepared: Any):
     return step
 
 
-def of_game(config: Any, real: Any, prepared: Any):
+def of_game(config: Any, real: Any, labels: Any, prepared: Any):
     """A step of the relativistic game with R1 and R2, both players with Adam."""
     import torch as t
 
     o, latent, rows = config.objective, config.model.latent_size, real.shape[0]
-    generator, discriminator = players(config, real[0].shape)
+    event = real[0].shape
+    generator, discriminator = dense_players(config, event)
+    if len(event) == 3:
+        real = real.permute(0, 3, 1, 2).contiguous()
+        generator, discriminator = picture_players(config, t.eye(10)[labels.long()])
     optimizers = [adam(config, player) for player in (discriminator, generator)]
     averages = [averaged(player, config.ema) for player in (discriminator, generator)]
     softplus = t.nn.functional.softplus
@@ -201,15 +210,58 @@ def of_game(config: Any, real: Any, prepared: Any):
     return step
 
 
-def players(config: Any, event: Any) -> tuple[Any, Any]:
+def dense_players(config: Any, event: Any) -> tuple[Any, Any]:
     import torch as t
 
     o = config.model
-    latent, sizes = o.latent_size, (list(o.decoder_sizes), list(o.encoder_sizes))
-    leaky = lambda: t.nn.LeakyReLU(0.01)  # noqa: E731
-    if len(event) == 1:
-        return dense([latent, *sizes[0], *event], leaky), dense([*event, *sizes[1], 1], leaky)
-    raise NotImplementedError
+    made = dense([o.latent_size, *o.decoder_sizes, *event], t.nn.LeakyReLU)
+    return made, dense([*event, *o.encoder_sizes, 1], t.nn.LeakyReLU)
+
+
+def picture_players(config: Any, label_BL: Any) -> tuple[Any, Any]:
+    """Of 28 x 28 pictures in two halvings and two doublings, told their classes."""
+    import torch as t
+
+    o, classes = config.model, label_BL.shape[1]
+    (wide, narrow), (first, second) = o.decoder_sizes, o.encoder_sizes
+    act = t.nn.LeakyReLU
+
+    class Generator(t.nn.Sequential):
+        def __init__(self):
+            super().__init__(
+                t.nn.Linear(o.latent_size + classes, 49 * wide),
+                t.nn.Unflatten(1, (wide, 7, 7)),
+                act(),
+                t.nn.Conv2d(wide, 4 * narrow, 3, padding=1),
+                t.nn.PixelShuffle(2),
+                act(),
+                t.nn.Conv2d(narrow, 4, 3, padding=1),
+                t.nn.PixelShuffle(2),
+                t.nn.Sigmoid(),
+            )
+
+        def forward(self, noise):
+            return super().forward(t.cat((noise, label_BL), -1))
+
+    class Discriminator(t.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.reader = t.nn.Sequential(
+                t.nn.Conv2d(1, first, 3, stride=2, padding=1),
+                act(),
+                t.nn.Conv2d(first, second, 3, stride=2, padding=1),
+                act(),
+                t.nn.Flatten(),
+            )
+            self.score = t.nn.Linear(49 * second, 1)
+            self.projection = t.nn.Linear(49 * second, classes, bias=False)
+
+        def forward(self, pictures):
+            features_BF = self.reader(2 * pictures - 1)
+            of_class_B = (self.projection(features_BF) * label_BL).sum(-1)
+            return self.score(features_BF)[:, 0] + of_class_B
+
+    return Generator(), Discriminator()
 
 
 PEERS = {"seqgen": seqgen, "eager": eager, "inductor": inductor}
@@ -220,6 +272,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
+    try:
+        require("torch", "bench")
+    except UsageError as error:
+        sys.exit(f"error: {error}")
     peers, rows = {peer: processes.start(Path(__file__), peer) for peer in PEERS}, []
     for name, steps in STEPS.items():
         ms = processes.medians(peers, given.rounds, name, steps)
