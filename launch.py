@@ -1,4 +1,4 @@
-"""Trains, evaluates, compares, samples, verifies, reports.  python launch.py VERB --flag=value …
+"""Trains, evaluates, compares, samples, studies, reports.  python launch.py VERB --flag=value …
 
 Parses the flags, calls one function, and turns errors into exit codes: 0 done, 1 failure or an
 altered file, 2 bad input, 75 training or evaluation stopped by a signal, all saved, 130 another
@@ -6,6 +6,7 @@ verb stopped by Ctrl-C.
 """
 
 import dataclasses
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from seqgen import (
     overrides,
     report,
     run,
+    study,
     train,
     verify,
 )
@@ -30,6 +32,7 @@ from seqgen.errors import Failure, UsageError, unknown
 from seqgen.interrupt import Interrupted
 
 DONE, KEYBOARD = 0, 130
+EXPERIMENTS = Path(__file__).parent / "experiments"
 
 
 class PathParser(flags.ArgumentParser):
@@ -213,6 +216,31 @@ def run_verify(given: flags.FlagValues) -> int:
     return Failure.exit_code if verdict.finding is verify.Finding.ALTERED else DONE
 
 
+def define_study(values: flags.FlagValues) -> None:
+    define_cache(values)
+    flags.DEFINE_string("claim", None, "a file of experiments/claims/", flag_values=values)
+    flags.DEFINE_bool("all", False, "every claim, cheapest first", flag_values=values)
+    text = "minutes that --all may take: what does not fit is left"
+    flags.DEFINE_float("budget", None, text, 0.0, flag_values=values)
+    define_path("workdir", "holds the runs, and a directory for each claim", values)
+    values.set_default("workdir", "studies")
+
+
+def run_study(given: flags.FlagValues) -> int:
+    if (given.claim is None) != given.all:
+        raise UsageError("study needs either --claim=NAME or --all")
+    if given.budget is not None and not given.all:
+        raise UsageError("--budget chooses among all claims: it is for --all")
+    study.main(
+        EXPERIMENTS / "claims",
+        given.claim,
+        math.inf if given.budget is None else given.budget,
+        given.workdir,
+        compilation_cache=given.compilation_cache,
+    )
+    return DONE
+
+
 def run_report(given: flags.FlagValues) -> int:
     print(report.report(given.workdir))
     return DONE
@@ -220,7 +248,7 @@ def run_report(given: flags.FlagValues) -> int:
 
 def run_list(given: flags.FlagValues) -> int:
     del given
-    print(listing.listing(Path(__file__).parent / "experiments"))
+    print(listing.listing(EXPERIMENTS))
     return DONE
 
 
@@ -236,6 +264,7 @@ VERBS = {
     "compare": Verb(run_compare, define_compare, "workdir"),
     "generate": Verb(run_generate, define_generate, "workdir"),
     "verify": Verb(run_verify, define_verify, "file"),
+    "study": Verb(run_study, define_study, None),
     "report": Verb(run_report, define_workdir, "workdir"),
     "list": Verb(run_list, lambda values: None, None),
 }

@@ -7,17 +7,24 @@ from seqgen import cells, config
 
 
 def listing(experiments: Path) -> str:
-    """Experiments, each with the first line of its promise and its variants; the parts by kind."""
+    """Experiments, each with the first line of its promise and its variants; claims; the parts."""
     lines = ["experiments"]
     for file in sorted(experiments.glob("*.py")):
-        promise = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or ""
-        lines.append(f"  {file.stem:16} {promise.partition(chr(10))[0]}")
+        lines.append(f"  {file.stem:16} {_promise(file)}")
         if len(choices := variants(file)) > 1:
             lines.append(f"  {'':16} {' '.join(f':{choice}' for choice in choices)}")
+    lines.append("claims")
+    for file in sorted((experiments / "claims").glob("[a-z]*.py")):
+        lines.append(f"  {file.stem:16} {_promise(file)}")
     for kind in config.PARTS:
         lines.append(f"{kind}s\n  {', '.join(config.names(kind))}")
     lines.append(f"cells\n  {', '.join(cells.names())}")
     return "\n".join(lines)
+
+
+def _promise(file: Path) -> str:
+    promise = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or ""
+    return promise.partition("\n")[0]
 
 
 def variants(experiment: Path) -> tuple[str, ...]:

@@ -1,12 +1,14 @@
-"""Pictures of tables of numbers, as the bytes of a PNG: attention weights, confusion of classes."""
+"""Pictures of tables of numbers, as the bytes of a PNG: attention, confusion of classes, curves."""
 
 import io
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
 from matplotlib import image
 from matplotlib.figure import Figure
+
+from seqgen.metrics.intervals import Estimate
 
 CELL = 0.28  # inches of a row or a column
 NUMBERED = 16  # classes at most whose numbers can be read in their cells
@@ -116,6 +118,32 @@ def gallery(rows: list[np.ndarray], names: list[str] | None, title: str) -> byte
             axes.plot(example, lw=0.8)
         if names:
             axes_row[0].set_title(names[number], loc="left", fontsize=8, parse_math=False)
+    return _png(figure)
+
+
+def curves(
+    lines: dict[str, dict[Any, Estimate]], across: str, upward: str, title: str, *, doubling: bool
+) -> bytes:
+    """A line for each name, through its estimates with their intervals, where those have an end.
+
+    They are given by their places across: numbers, such as sizes that double, or names.
+    """
+    figure = Figure(figsize=(6.5, 4.5), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title, fontsize=9, parse_math=False)
+    for name, line in lines.items():
+        ends_P3 = np.asarray(list(line.values()))
+        away_P2 = np.abs(ends_P3[:, 1:] - ends_P3[:, :1])
+        away_P2[~np.isfinite(away_P2)] = 0
+        places = list(line)
+        axes.errorbar(places, ends_P3[:, 0], away_P2.T, label=name, marker="o", ms=4, capsize=3)
+    if doubling:
+        axes.set_xscale("log", base=2)
+        places = sorted({place for line in lines.values() for place in line})
+        axes.set_xticks(places, [f"{place:g}" for place in places])
+    axes.set_xlabel(across, parse_math=False)
+    axes.set_ylabel(upward, parse_math=False)
+    axes.legend(fontsize=8, frameon=False)
     return _png(figure)
 
 

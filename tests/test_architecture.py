@@ -65,6 +65,9 @@ ORDER = (
     "report",
     "session",
     "train",
+    "evidence",
+    "claims",
+    "study",
     "listing",
 )
 

@@ -75,6 +75,15 @@ def test_each_mode_of_a_mixture_has_its_mean_its_covariance_and_its_share(shape,
     assert stats.kstest(every.ravel(), "norm").pvalue > 1e-3
 
 
+def test_a_rare_mode_has_its_share_and_the_others_share_the_rest():
+    spec, inputs, targets = drawn(shape="ring", rare=0.02)
+    expected = len(targets) * np.asarray([0.02] + [0.98 / 7] * 7)
+    assert stats.chisquare(np.bincount(targets, minlength=8), expected).pvalue > 1e-3
+    angle_N = np.arctan2(inputs[:, 1], inputs[:, 0]) / (np.pi / 4)
+    np.testing.assert_array_equal(np.round(angle_N) % 8, targets)
+    assert "modes" not in spec  # those are of equal shares
+
+
 def test_moons_are_scikit_learns():
     spec, inputs, targets = drawn(shape="moons", sigma=1e-3)
     assert "modes" not in spec and spec["targets"]["size"] == 2

@@ -52,6 +52,17 @@ def test_the_interval_of_refits_holds_what_new_data_would_have_given():
     assert np.mean([low <= every.mean() <= high for _, low, high in found]) >= 0.95
 
 
+def test_the_interval_over_runs_is_students():
+    values = [0.3, 0.5, 0.45, 0.9]
+    theirs = stats.ttest_1samp(values, 0).confidence_interval(intervals.LEVEL)
+    found = intervals.over_runs(values)
+    assert found == pytest.approx((np.mean(values), theirs.low, theirs.high))
+    assert intervals.over_runs([2.0]) == (2.0, -np.inf, np.inf)
+    assert intervals.over_runs([2.0, 2.0]) == (2.0, 2.0, 2.0)
+    with pytest.raises(UsageError, match="needs a run"):
+        intervals.over_runs([])
+
+
 def test_more_hits_than_trials_are_refused():
     with pytest.raises(UsageError, match="not 3 of 2"):
         intervals.share(3, 2)

@@ -36,3 +36,12 @@ def test_both_parts_are_the_mean_divergence_from_the_prior():
 def test_no_more_than_so_many_examples_are_compared():
     mean_NZ = RANDOM.randn(latents.EXAMPLES + 5, 2)
     assert latents.aggregate(mean_NZ, mean_NZ).n == latents.EXAMPLES
+
+
+def test_a_path_is_as_abrupt_as_its_largest_step():
+    even_SHW = np.linspace(0, 1, 9)[:, None, None] * np.ones((9, 2, 3))
+    jump_SF = np.repeat([[0.0, 0.0], [3.0, 4.0]], [3, 6], axis=0)
+    assert latents.abruptness(even_SHW) == pytest.approx(1)
+    assert latents.abruptness(jump_SF) == pytest.approx(8)  # one step of 5, seven of none
+    assert latents.abruptness([[0.0], [1.0], [4.0]]) == pytest.approx(3 / 2)
+    assert math.isnan(latents.abruptness(np.ones((4, 2))))

@@ -6,6 +6,7 @@ import matplotlib.image
 import numpy as np
 
 from seqgen import pictures
+from seqgen.metrics.intervals import Estimate
 
 
 def pixels(png):
@@ -73,3 +74,23 @@ def test_many_classes_have_a_picture_without_numbers():
     size = pictures.NUMBERED + 200
     drawn = pixels(pictures.confusion(np.eye(size), [str(i) for i in range(size)], "title"))
     assert drawn.shape[0] < 2500
+
+
+def test_a_curve_passes_through_its_estimates_and_shows_their_intervals():
+    def inked(ends):
+        lines = {"name": {place: Estimate(*e) for place, e in zip((1, 2, 4), ends, strict=True)}}
+        drawn = pixels(pictures.curves(lines, "n", "share", "title", doubling=True))
+        colour = matplotlib.colormaps["tab10"](0)[:3]
+        return np.all(np.abs(drawn - colour) < 0.02, axis=-1)
+
+    sure = inked([(0, 0, 0), (1, 1, 1), (0, 0, 0)])
+    unsure = inked([(0, 0, 0), (1, 0, 1), (0, 0, 0)])
+    endless = inked([(0, -np.inf, np.inf), (1, 1, 1), (0, 0, 0)])
+    columns = np.flatnonzero(sure[: sure.shape[0] // 2].any(axis=0))
+    upper = columns[columns < sure.shape[1] * 0.8]  # the legend is to the right
+    assert sure.shape == unsure.shape == endless.shape
+    np.testing.assert_array_equal(sure, endless)
+    more = unsure & ~sure
+    assert more.sum() > 50
+    assert np.ptp(np.flatnonzero(more.any(axis=0))) < 20  # one upright line
+    assert upper.min() <= np.flatnonzero(more.any(axis=0)).mean() <= upper.max()

@@ -112,21 +112,6 @@ def test_results_state_what_was_used_and_come_again():
     assert low < sorted_out.accuracy.value < high
 
 
-def test_the_ridge_is_chosen_by_what_leaving_out_one_example_gives():
-    random = np.random.RandomState(0)
-    train_JF = np.concatenate([random.randn(8, 2), random.randn(8, 2) + 1])
-    label_J, kernel_JJ = np.repeat([-1.0, 1.0], 8), train_JF @ train_JF.T + 1
-    value_J, vector_JJ = np.linalg.eigh(kernel_JJ)
-    for ridge in (0.1, 10.0):
-        errors = two_sample.left_out(value_J, vector_JJ, label_J, ridge)[1]
-        for i in range(16):
-            rest = np.delete(np.arange(16), i)
-            weight = np.linalg.solve(
-                kernel_JJ[np.ix_(rest, rest)] + ridge * np.eye(15), label_J[rest]
-            )
-            assert errors[i] == pytest.approx(label_J[i] - kernel_JJ[i, rest] @ weight)
-
-
 @pytest.mark.parametrize("looks", [5, None])
 def test_all_looks_together_stay_within_alpha(looks):
     levels = [two_sample.spent(0.05, look, looks) for look in range(1, (looks or 10_000) + 1)]

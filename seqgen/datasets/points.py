@@ -85,6 +85,7 @@ class Options:
     shape: str = "ring"  # ring of 8 Gaussians, grid of 25, moons, spiral; file: that in `path`
     path: str | None = None  # a CSV of two columns, a header or none; for shape=file alone
     sigma: float | None = None  # of the noise; None: as is usual for the shape
+    rare: float | None = None  # share of the first mode; None: all are equally likely
     train_size: int | None = None  # points of a finite sample; None: endless, or all of the file
     test_size: int | None = None  # of each evaluated split; None: 10,000, or a tenth of the file
 
@@ -94,12 +95,15 @@ class Options:
             "dataset.",
             batch_size="[1, inf)",
             sigma="(0, inf)",
+            rare="(0, 1)",
             train_size="[1, inf)",
             test_size="[1, inf)",
         )
         yield from not_among(self, "dataset.", shape=(*SHAPES, FILE))
         if (self.shape == FILE) != (self.path is not None):
             yield "dataset.shape=file and dataset.path, a CSV's, need each other"
+        if self.rare is not None and self.shape in ("spiral", FILE):
+            yield f"dataset.rare is of shapes of several modes, not of {self.shape}"
         if self.shape == FILE and self.sigma is not None:
             yield "dataset.sigma is of points that are drawn, not of a file's"
 
@@ -131,12 +135,19 @@ def _drawn(options: Options) -> Dataset:
     shape = SHAPES[options.shape]
     sigma = shape.sigma if options.sigma is None else options.sigma
     spec = _spec(shape.classes, [0.0, 0.0], [1.0, 1.0])
-    if shape.centres is not None:
+    if shape.centres is not None and options.rare is None:
         spec["modes"] = {"centres": shape.centres.tolist(), "sigma": sigma}
+
+    def draw_mode(key):
+        if options.rare is None:
+            return jax.random.randint(key, (), 0, len(shape.classes), jnp.int32)
+        key_rare, key_other = jax.random.split(key)
+        other = jax.random.randint(key_other, (), 1, len(shape.classes), jnp.int32)
+        return jnp.where(jax.random.bernoulli(key_rare, options.rare), 0, other)
 
     def draw(key):
         key_mode, key_share, key_noise = jax.random.split(key, 3)
-        mode = jax.random.randint(key_mode, (), 0, len(shape.classes), jnp.int32)
+        mode = draw_mode(key_mode)
         place = shape.place(mode, jax.random.uniform(key_share, (), jnp.float32))
         noise = sigma * jax.random.normal(key_noise, (2,), jnp.float32)
         return {"inputs": place + noise, "targets": mode}

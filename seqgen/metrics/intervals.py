@@ -1,6 +1,7 @@
 """A number measured on a sample, with the interval that holds what it estimates at `LEVEL`."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -48,6 +49,23 @@ def of_refits(value_R: np.ndarray) -> Estimate:
     sides = require("scipy.stats", "data").t.ppf(0.5 + LEVEL / 2, refits - 1)
     error = sides * np.sqrt(variance * (1 / refits + 1 / (refits - 1)))
     return Estimate(float(value), float(value - error), float(value + error))
+
+
+def over_runs(values: Sequence[float]) -> Estimate:
+    """The mean of one number of independent runs, such as seeds, with Student's t interval.
+
+    A single run says nothing of how much runs differ: its interval is endless.
+    """
+    value_R = np.asarray(values, float)
+    n = len(value_R)
+    if n < 1:
+        raise UsageError("a mean over runs needs a run at least")
+    value = float(value_R.mean())
+    if n == 1:
+        return Estimate(value, -math.inf, math.inf)
+    reach = require("scipy.stats", "data").t.ppf(0.5 + LEVEL / 2, n - 1)
+    error = float(reach * value_R.std(ddof=1) / math.sqrt(n))
+    return Estimate(value, value - error, value + error)
 
 
 def by_halves(

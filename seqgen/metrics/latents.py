@@ -1,5 +1,6 @@
-"""How a model uses its latent vector: active units, and the posteriors of all data together."""
+"""How a model uses its latent vector: active units, the posteriors of all data, and its paths."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -42,6 +43,17 @@ def aggregate(mean_NZ: np.ndarray, log_variance_NZ: np.ndarray, seed: int = 0) -
         mutual_information=float(np.mean(own_N - mixture_N)),
         n=len(mean_NZ),
     )
+
+
+def abruptness(path_SF: np.ndarray) -> float:
+    """The largest step of a path of examples relative to the mean step, of S - 1 steps.
+
+    1 where it goes on evenly, S - 1 where it stands still but for one jump; NaN for a path that
+    never moves.
+    """
+    path_SF = np.asarray(path_SF, np.float64).reshape(len(path_SF), -1)
+    step_S = np.linalg.norm(np.diff(path_SF, axis=0), axis=1)
+    return float(step_S.max() / step_S.mean()) if step_S.any() else math.nan
 
 
 def _log_mixture(z_Z, mean_NZ, log_variance_NZ):

@@ -10,11 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from seqgen.errors import UsageError, require
+from seqgen.metrics import probe
 from seqgen.metrics.intervals import SIDES, Estimate, share
 from seqgen.metrics.samples import checked, squared_distances, thinned
-
-QUANTILES = (0.01, 0.1, 0.5)  # of the distances: the widths of the kernels, the last the median
-RIDGES = 10.0 ** np.arange(-3, 3)
 
 
 class KernelTest(NamedTuple):
@@ -66,7 +64,7 @@ def kernel(
     n, m = len(x_NF), len(y_MF)
     both_JF = np.concatenate([x_NF, y_MF])
     squares_JJ = squared_distances(both_JF, both_JF)
-    widths = _widths(squares_JJ)
+    widths = probe.widths(squares_JJ)
     first_PJ = np.zeros((1 + permutations, n + m))
     first_PJ[0, :n] = 1  # the sets as they are
     for row_J in first_PJ[1:]:
@@ -88,10 +86,8 @@ def classifier(
     """The classifier two-sample test (Lopez-Paz & Oquab 2017): held-out accuracy against chance.
 
     Half of each set trains, the other half tests, as many real as generated ones. The classifier is
-    kernel ridge regression on the labels ±1 (a regularised Fisher discriminant in feature space):
-    of a linear kernel and Gaussian ones, and of several ridges, it takes the one with the least
-    leave-one-out error, which one eigendecomposition gives exactly. So it sees a shift of the mean
-    in many dimensions and a wrong shape of tight modes, without a learning rate to tune.
+    kernel ridge regression on the labels ±1 (a regularised Fisher discriminant in feature space),
+    its kernel and its ridge chosen by the leave-one-out error (`probe.fitted`).
 
     Under equal distributions the number of right answers is at most as spread as Binomial(n, 1/2)
     (Hoeffding 1956), whatever the classifier: p = P(Binomial(n, 1/2) >= right). The interval is
@@ -105,7 +101,7 @@ def classifier(
     train_JF = np.concatenate([x_NF[:half], y_MF[:half]])
     test_JF = np.concatenate([x_NF[half:], y_MF[half:]])
     label_J = np.repeat([-1.0, 1.0], half)
-    said_J = _discriminant(train_JF, label_J, test_JF)
+    said_J = probe.fitted(train_JF, label_J)(test_JF)
     right, n = int(np.sum((said_J > 0) == (label_J > 0))), len(test_JF)
     p_value = require("scipy.stats", "data").binom.sf(right - 1, n, 0.5)
     return ClassifierTest(share(right, n), float(p_value), n, len(train_JF))
@@ -152,14 +148,6 @@ def _needed(n: int, alpha: float) -> int:
     return int(binom.isf(alpha, n, 0.5)) + 1
 
 
-def _widths(squares_JJ) -> tuple[float, ...]:
-    squares = squares_JJ[np.triu_indices(len(squares_JJ), 1)]
-    squares = squares[squares > 0]  # copies have no width
-    if not len(squares):
-        return (1.0,)
-    return tuple(float(np.sqrt(square)) for square in np.quantile(squares, QUANTILES))
-
-
 def _mmd2(kernel_JJ, first_PJ):
     """Unbiased MMD^2 of each choice of the first set [P]; the kernel's diagonal is 0."""
     n = int(first_PJ[0].sum())
@@ -191,36 +179,3 @@ def _jackknife(kernel_JJ, n: int) -> Estimate:
         variance += (size - 1) * np.var(without)
     error = SIDES * math.sqrt(variance)
     return Estimate(float(value), float(value - error), float(value + error))
-
-
-def _discriminant(train_JF, label_J, test_JF):
-    """Kernel ridge regression of the labels, the kernel and the ridge by leave-one-out error."""
-    squares_JJ = squared_distances(train_JF, train_JF)
-    tests_JJ = squared_distances(test_JF, train_JF)
-    centre_F = train_JF.mean(axis=0)
-    away_JF, scale = train_JF - centre_F, max(np.mean(train_JF.var(axis=0)), 1e-300)
-    scale *= train_JF.shape[1]  # the kernel of an example with itself is about 1, as for the others
-    kernels = [(away_JF @ away_JF.T / scale, (test_JF - centre_F) @ away_JF.T / scale)]
-    for width in _widths(squares_JJ):
-        kernels.append(tuple(np.exp(square / (-2 * width**2)) for square in (squares_JJ, tests_JJ)))
-    best = (math.inf, None)
-    for kernel_JJ, test_JJ in kernels:
-        value_J, vector_JJ = np.linalg.eigh(kernel_JJ + 1)  # the one is a bias
-        for ridge in RIDGES:
-            weight_J, error_J = left_out(value_J, vector_JJ, label_J, ridge)
-            error = np.mean(error_J**2)
-            if error < best[0]:
-                best = (error, (test_JJ + 1) @ weight_J)
-    return best[1]
-
-
-def left_out(
-    value_J: np.ndarray, vector_JJ: np.ndarray, label_J: np.ndarray, ridge: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """(weights of kernel ridge regression [J], label minus its prediction without it [J]).
-
-    With A = K + ridge, K of those eigenvalues and eigenvectors: A^-1 y, and A^-1 y / diag A^-1.
-    """
-    inverse_J = 1 / (np.maximum(value_J, 0) + ridge)
-    weight_J = vector_JJ @ (inverse_J * (vector_JJ.T @ label_J))
-    return weight_J, weight_J / (vector_JJ**2 @ inverse_J)

@@ -1,0 +1,125 @@
+"""A finished run as a claim sees it: its examples, what its evaluation measured, what it makes.
+
+`study.py` loads it; the claims in `experiments/claims/` ask it. Arrays in and out are NumPy's.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from seqgen import config as configs
+from seqgen import decoding, run_directory, spectral
+from seqgen import run as runs
+from seqgen.datasets import Dataset
+from seqgen.errors import UsageError
+from seqgen.run import Found, Run
+
+
+class Evidence(NamedTuple):
+    """A run with the parameters of its best checkpoint, and its data."""
+
+    run: Run
+    found: Found
+    dataset: Dataset
+    make: Callable[..., jax.Array]  # compiled: (parameters, memory, keys, inputs) -> examples
+
+
+def load(workdir: Path) -> Evidence:
+    """Raises UsageError where there is no run, or where its data have changed."""
+    run = runs.load(workdir)
+    dataset = _data(run)
+    if dataset.fingerprint != run.fingerprint:
+        raise UsageError(
+            f"the data of {workdir} have changed since training: remove it, and study trains anew"
+        )
+    make = jax.jit(partial(run.objective.generate, options=decoding.Options()))
+    return Evidence(run, runs.parameters(run, "best"), dataset, make)
+
+
+def whole(one: Evidence) -> Evidence:
+    """With all the data that there are, where the run was trained on the first few of them."""
+    return one._replace(dataset=_data(one.run, {"train_size": None}))
+
+
+def _data(run: Run, changed: dict[str, Any] | None = None) -> Dataset:
+    config = configs.from_json(configs.to_json(run.config))  # a copy, its types kept
+    config.dataset.update(changed or {})
+    options = configs.options(config, "dataset")
+    return configs.part("dataset", config.dataset.name).make(options)
+
+
+def measured(one: Evidence, split: str = "test") -> dict[str, float]:
+    """The numbers of the evaluation with which training ended."""
+    file = one.run.workdir / "evaluations" / f"{split}-{one.found.step}.json"
+    return run_directory.read_json(file, ("metrics",))["metrics"]
+
+
+def examples(one: Evidence, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """(examples [N, …], their classes [N]) of one exact pass over a split."""
+
+    @partial(jax.jit, static_argnums=2)
+    def read(arrays, index, shape):
+        return one.dataset.batch(arrays, split, index, None, *shape)
+
+    pieces = []
+    for index in range(one.dataset.num_batches[split]):
+        shape = one.dataset.shape(split, index, False)
+        batch = jax.device_get(read(one.dataset.arrays, jnp.int32(index), shape))
+        real_B = batch["weight_B"] > 0
+        pieces.append((batch["inputs"][real_B], batch["targets"][real_B]))
+    inputs, classes = zip(*pieces, strict=True)
+    return np.concatenate(inputs), np.concatenate(classes)
+
+
+def generated(one: Evidence, class_N: np.ndarray, seed: int) -> np.ndarray:
+    """So many new examples as there are classes; a conditional model makes those classes."""
+    keys_N = jax.random.split(jax.random.key(seed), len(class_N))
+    targets = {"targets": jnp.asarray(class_N, jnp.int32)}
+    return np.asarray(one.make(one.found.params, one.found.memory, keys_N, targets))
+
+
+def remade(one: Evidence, x: np.ndarray) -> np.ndarray:
+    """Examples out of their own codes, of an autoencoder that is told no class.
+
+    A variational one's code is the mean of the posterior.
+    """
+    model, variables = configs.model(one.run.config, one.run.spec), _variables(one, "model")
+    code = model.apply(variables, jnp.asarray(x), method="encode")
+    mean_NZ = code[0] if isinstance(code, tuple) else code
+    return np.asarray(model.apply(variables, mean_NZ, method="decode"))
+
+
+def scores(one: Evidence, x: np.ndarray, class_N: np.ndarray) -> np.ndarray:
+    """How real a game's discriminator takes each example to be, a logit [N]."""
+    model = configs.model(one.run.config, one.run.spec)
+    own = one.found.params["discriminator"]
+    if one.run.config.objective.spectral_norm:
+        own = spectral.normalised(own)
+    given = (jnp.asarray(x), jnp.asarray(class_N, jnp.int32))
+    return np.asarray(model.apply({"params": own}, *given, method="discriminate"))
+
+
+def walk(one: Evidence, seed: int, places: int) -> np.ndarray:
+    """Examples [S, …] of a game's generator along a straight line from noise to noise, of class 0.
+
+    A line between two draws of a normal distribution passes through shorter vectors than are
+    drawn; so it is a great circle that is walked, on which no place is less likely than its ends.
+    """
+    model = configs.model(one.run.config, one.run.spec)
+    key_from, key_to = jax.random.split(jax.random.key(seed))
+    size = (model.options.latent_size,)
+    from_Z, to_Z = (np.asarray(jax.random.normal(key, size)) for key in (key_from, key_to))
+    angle_S = np.linspace(0, np.pi / 2, places)[:, None]
+    z_SZ = np.cos(angle_S) * from_Z + np.sin(angle_S) * to_Z
+    class_S = jnp.zeros(places, jnp.int32)
+    variables = _variables(one, "generator")
+    return np.asarray(model.apply(variables, jnp.asarray(z_SZ), class_S, method="generate"))
+
+
+def _variables(one: Evidence, player: str) -> dict[str, Any]:
+    return {"params": one.found.params[player]}

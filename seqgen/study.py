@@ -1,0 +1,176 @@
+"""Claims held against runs: the verb `study`.
+
+A claim is a file of `experiments/claims/` with `get_claim() -> Claim` (`claims.py`): its sentence,
+the runs that bear on it, what is measured of each, and thresholds, all written before there is a
+run. Runs are ordinary run directories, called after a digest of their config: finished ones are
+used again, also by other claims, and unfinished ones go on.
+"""
+
+import hashlib
+import importlib.util
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ml_collections import config_dict
+
+from seqgen import backend, environment, evidence, run_directory, train
+from seqgen import config as configs
+from seqgen.claims import Check, Claim, Key, Rows, estimates, judged, together
+from seqgen.errors import Failure, UsageError, unknown
+from seqgen.metrics.intervals import Estimate
+from seqgen.progress import duration
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(file.stem for file in folder.glob("[a-z]*.py"))
+
+
+def load(folder: Path, name: str) -> Claim:
+    """Raises UsageError for a name that is none of the folder's claims."""
+    if name not in names(folder):
+        raise unknown("claim", name, names(folder))
+    spec = importlib.util.spec_from_file_location(f"claim_{name}", folder / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_claim()
+
+
+def directory(config: config_dict.ConfigDict, workdir: Path) -> Path:
+    """Where a config's run stands, whichever claim asked for it first."""
+    config = configs.settled(config, None)
+    decides = configs.identity(config) | {"num_steps": config.num_steps}
+    return workdir / "runs" / run_directory.digest(decides)[:16]
+
+
+def is_done(run: Path) -> bool:
+    return (run / "status.json").exists() and run_directory.read_status(run)["status"] == "DONE"
+
+
+def minutes_left(claim: Claim, workdir: Path) -> float:
+    """The claim's minutes times the share of its steps that is still to be trained.
+
+    Endless where the claim's minutes are not known.
+    """
+    steps = {key: config.num_steps for key, config in claim.runs.items()}
+    left = sum(n for key, n in steps.items() if not is_done(directory(claim.runs[key], workdir)))
+    if not left:
+        return 0.0
+    return math.inf if claim.minutes is None else claim.minutes * left / sum(steps.values())
+
+
+def study(folder: Path, name: str, workdir: Path, *, compilation_cache: bool) -> dict[str, Any]:
+    """Trains what is missing, measures, decides; returns what it writes to WORKDIR/NAME/.
+
+    Raises Interrupted, with all saved, where a signal stops a training.
+    """
+    claim, began = load(folder, name), time.monotonic()
+    say(f"{name}: {claim.sentence}")
+    where = {key: directory(config, workdir) for key, config in claim.runs.items()}
+    for number, (key, config) in enumerate(claim.runs.items(), start=1):
+        state = "finished before" if is_done(where[key]) else "training"
+        say(f"[{number}/{len(where)}] {spoken(key)}: {state}, {where[key]}")
+        if not is_done(where[key]):
+            train.train(config, where[key], compilation_cache=compilation_cache)
+    seen, rows = {key: evidence.load(path) for key, path in where.items()}, {}
+    for number, key in enumerate(seen, start=1):
+        say(f"[{number}/{len(where)}] {spoken(key)}: measuring")
+        rows[key] = claim.measure(key, seen)
+    finding = claim.conclude(rows)
+    pairs = zip(claim.checks, finding.statistics, strict=True)
+    checks = [checked(check, found) for check, found in pairs]
+    result = {
+        "claim": name,
+        "claim_sha256": hashlib.sha256((folder / f"{name}.py").read_bytes()).hexdigest(),
+        "sentence": claim.sentence,
+        "verdict": together([check["verdict"] for check in checks]),
+        "checks": checks,
+        "runs": [
+            {"run": where[key], "of": key, "measured": run_directory.spelled(row)}
+            for key, row in rows.items()
+        ],
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    place = workdir / name
+    place.mkdir(parents=True, exist_ok=True)
+    run_directory.write_bytes(place / "picture.png", finding.picture)
+    run_directory.write_json(place / "verdict.json", result)
+    say("\n".join([*table(rows), *map(line, checks)]))
+    say(f"{name}: {result['verdict']} (in {duration(result['seconds'])}, {place})")
+    return result
+
+
+def checked(check: Check, found: Estimate) -> dict[str, Any]:
+    spelled = run_directory.spelled(found._asdict())
+    return check._asdict() | {"found": spelled, "verdict": judged(check, found)}
+
+
+def line(check: dict[str, Any]) -> str:
+    """A check as a person reads it."""
+    value, low, high = (float(check["found"][end]) for end in Estimate._fields)
+    side = "above" if check["above"] else "below"
+    numbers = f"{value:.4g} ({low:.4g} to {high:.4g})"
+    return (
+        f"  {check['statistic']}: {numbers}, claimed {side} {check['threshold']:g}: "
+        f"{check['verdict']}"
+    )
+
+
+def table(rows: Rows) -> Iterator[str]:
+    """Means over seeds with their intervals, a line for each number of what is compared."""
+    for number in dict.fromkeys(number for row in rows.values() for number in row):
+        yield f"  {number}"
+        for name, (value, low, high) in estimates(rows, number).items():
+            yield f"    {' '.join(map(str, name)):20} {value:.4g} ({low:.4g} to {high:.4g})"
+
+
+def spoken(key: Key) -> str:
+    return f"{' '.join(map(str, key[:-1]))}, seed {key[-1]}"
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def every(folder: Path, workdir: Path, budget: float, *, compilation_cache: bool) -> None:
+    """Studies all claims, those that need the least first, and prints a table of the verdicts.
+
+    budget: minutes; a claim that does not fit into what is left of them is left. Raises Failure in
+    the end where claims could not be decided.
+    """
+    began, lines, failed = time.monotonic(), [], []
+    left = {name: minutes_left(load(folder, name), workdir) for name in names(folder)}
+    for name, minutes in sorted(left.items(), key=lambda item: item[1]):
+        needed = "of a time not known" if math.isinf(minutes) else f"{minutes:.0f} minutes"
+        say(f"{name}: runs {needed} to train" if minutes else f"{name}: all runs are finished")
+    for name, _ in sorted(left.items(), key=lambda item: item[1]):
+        # again, since claims share runs
+        minutes = minutes_left(load(folder, name), workdir)
+        if budget < math.inf and (time.monotonic() - began) / 60 + minutes > budget:
+            needed = "its time is not known" if math.isinf(minutes) else f"{minutes:.0f} minutes"
+            lines.append(f"{name:14} left: {needed}")
+            continue
+        try:
+            result = study(folder, name, workdir, compilation_cache=compilation_cache)
+        except (Failure, UsageError) as error:
+            failed.append(name)
+            lines.append(f"{name:14} not decided: {error}")
+            continue
+        lines += [f"{name:14} {result['verdict']}", *map(line, result["checks"])]
+    say("\n".join(lines))
+    if failed:
+        raise Failure(f"not decided: {', '.join(failed)}")
+
+
+def main(
+    folder: Path, name: str | None, budget: float, workdir: Path, *, compilation_cache: bool
+) -> None:
+    """The verb: one claim of the folder, or all where none is named."""
+    # one process trains runs of all batch sizes: as many devices as any of them may use
+    backend.start(environment.cores(), compilation_cache=compilation_cache)
+    if name is None:
+        every(folder, workdir, budget, compilation_cache=compilation_cache)
+    else:
+        study(folder, name, workdir, compilation_cache=compilation_cache)

@@ -1,0 +1,108 @@
+"""What claims are told of a run is what its own parts say."""
+
+import jax
+import numpy as np
+import pytest
+import runs
+
+from seqgen import config as configs
+from seqgen import decoding, evidence, run_directory
+from seqgen.datasets import digits, points
+from seqgen.errors import UsageError
+
+
+def small(model, objective, **changed):
+    c = configs.default(dataset="digits", model=model, objective=objective)
+    c.dataset.order, c.dataset.batch_size, c.dataset.train_size = "image", 16, 40
+    c.model.encoder_sizes = c.model.decoder_sizes = (4,)
+    c.model.latent_size, c.monitor = 2, None
+    c.num_steps = c.log_every = c.eval_every = c.checkpoint_every = 2
+    c.update_from_flattened_dict(changed)
+    return c
+
+
+@pytest.fixture(scope="module")
+def game(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("game")
+    runs.run(small("gan", "adversarial", **{"model.conditional": True}), folder)
+    return evidence.load(folder)
+
+
+def test_examples_are_those_of_each_split_once_and_in_order(game):
+    whole = digits.make(digits.Options(order="image")).arrays
+    for split, count in (("train", 40), ("test", 360)):
+        x, class_N = evidence.examples(game, split)
+        np.testing.assert_allclose(x, whole[split]["inputs"][:count] / digits.INK, rtol=1e-6)
+        np.testing.assert_array_equal(class_N, whole[split]["targets"][:count])
+    assert len(evidence.examples(evidence.whole(game), "train")[0]) == 1257
+
+
+def test_what_is_generated_depends_on_the_seed_and_the_class(game):
+    class_N = np.arange(6) % 2
+    made = evidence.generated(game, class_N, 0)
+    assert made.shape == (6, 8, 8, 1)
+    np.testing.assert_array_equal(made, evidence.generated(game, class_N, 0))
+    other_seed, other_class = (
+        evidence.generated(game, class_N, 1),
+        evidence.generated(game, class_N + 1, 0),
+    )
+    assert np.all(np.abs(made - other_seed).max(axis=(1, 2, 3)) > 0)
+    assert np.all(np.abs(made - other_class).max(axis=(1, 2, 3)) > 0)
+    keys_N = jax.random.split(jax.random.key(0), 6)
+    alone = game.run.objective.generate(
+        game.found.params, game.found.memory, keys_N, {"targets": class_N}, decoding.Options()
+    )
+    np.testing.assert_allclose(made, alone, atol=1e-6)
+
+
+def test_scores_are_those_that_the_game_measures(game):
+    x, class_N = evidence.examples(game, "test")
+    batch = {"inputs": x, "targets": class_N, "index_B": np.arange(360), "weight_B": np.ones(360)}
+    measured, _ = game.run.objective.measure(game.found.params, {}, batch, jax.random.key(0))
+    score_N = evidence.scores(game, x, class_N)
+    np.testing.assert_allclose(1 / (1 + np.exp(-score_N)), measured["d_real"][0], atol=1e-5)
+
+
+def test_a_walk_leads_from_noise_to_noise_without_leaving_its_sphere(game, monkeypatch):
+    path = evidence.walk(game, seed=3, places=5)
+    assert path.shape == (5, 8, 8, 1)
+    key_from, key_to = jax.random.split(jax.random.key(3))
+    model = configs.model(game.run.config, game.run.spec)
+    ends = np.stack([jax.random.normal(key, (2,)) for key in (key_from, key_to)])
+    made = model.apply(
+        {"params": game.found.params["generator"]}, ends, np.zeros(2, int), method="generate"
+    )
+    np.testing.assert_allclose(path[[0, -1]], made, atol=1e-6)
+    middle = model.apply(
+        {"params": game.found.params["generator"]},
+        ends.sum(axis=0, keepdims=True) / np.sqrt(2),
+        np.zeros(1, int),
+        method="generate",
+    )
+    np.testing.assert_allclose(path[2:3], middle, atol=1e-5)
+
+
+def test_an_example_is_remade_as_the_reconstruction_is_measured(tmp_path):
+    runs.run(small("autoencoder", "reconstruction"), tmp_path)
+    one = evidence.load(tmp_path)
+    x, class_N = evidence.examples(one, "valid")
+    batch = {"inputs": x, "targets": class_N, "weight_B": np.ones(180)}
+    measured, _ = one.run.objective.measure(one.found.params, {}, batch, jax.random.key(0))
+    half_N = 0.5 * np.sum((x - evidence.remade(one, x)) ** 2, axis=(1, 2, 3))
+    np.testing.assert_allclose(half_N, measured["loss"][0], rtol=1e-4)
+    run_directory.folder(tmp_path, "evaluations")
+    stored = {"metrics": {"loss": 0.25}}
+    run_directory.write_json(tmp_path / f"evaluations/test-{one.found.step}.json", stored)
+    assert evidence.measured(one) == {"loss": 0.25}
+
+
+def test_other_data_than_those_of_the_training_are_refused(tmp_path, monkeypatch):
+    c = configs.default(dataset="points", model="autoencoder", objective="reconstruction")
+    c.model.encoder_sizes = c.model.decoder_sizes = ()
+    c.model.latent_size, c.dataset.test_size = 1, 16
+    c.num_steps = c.log_every = c.eval_every = c.checkpoint_every = 1
+    runs.run(c, tmp_path)
+    assert evidence.load(tmp_path).found.step == 1
+    monkeypatch.setitem(points.SHAPES, "ring", points.SHAPES["grid"])
+    with pytest.raises(UsageError, match="the data of .* have changed since training"):
+        evidence.load(tmp_path)

@@ -1,0 +1,218 @@
+"""The verb `study`: what is trained, what is used again, what is left, and what is stored."""
+
+import hashlib
+import json
+import math
+
+import pytest
+
+import launch
+from seqgen import backend, run_directory, study
+from seqgen import config as configs
+from seqgen.claims import INCONCLUSIVE, REFUTED, SUPPORTED
+from seqgen.errors import Failure, UsageError
+from seqgen.interrupt import Interrupted
+
+TOY = """
+from seqgen import claims, config
+
+CHECKS = (claims.Check("value", {threshold}, above=True),)
+
+
+def get_claim():
+    c = config.default(dataset="points", model="autoencoder", objective="reconstruction")
+    {change}
+    runs = claims.over_seeds(("ae",), c, {{"model.latent_size": 1}}, 3)
+    return claims.Claim("values are large", {minutes}, runs, CHECKS, measure, conclude)
+
+
+def measure(key, runs):
+    return {{"value": runs[key] + key[-1]}}
+
+
+def conclude(rows):
+    return claims.Finding((claims.estimates(rows, "value")["ae",],), b"picture")
+"""
+REACH = 4.302653 / math.sqrt(3)  # of the mean of 10, 11 and 12, whose deviation is 1
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "claims").mkdir()
+    return tmp_path / "claims"
+
+
+def write(folder, name, threshold=8.0, minutes=1.0, change="pass"):
+    text = TOY.format(threshold=threshold, minutes=minutes, change=change)
+    (folder / f"{name}.py").write_text(text)
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Training as the mark that it is done, and where it was done; evidence is the number 10."""
+    done = []
+
+    def train(config, workdir, *, compilation_cache):
+        workdir.mkdir(parents=True)
+        done.append(config.seed)
+        run_directory.set_status(workdir, "DONE")
+
+    monkeypatch.setattr(study.train, "train", train)
+    monkeypatch.setattr(study.evidence, "load", lambda path: 10.0)
+    monkeypatch.setattr(backend, "start", lambda *_, **__: None)
+    return done
+
+
+def studied(folder, name):
+    return study.study(folder, name, folder.parent / "studies", compilation_cache=False)
+
+
+def every(folder, budget=math.inf):
+    study.every(folder, folder.parent / "studies", budget, compilation_cache=False)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "word"), [(8.0, SUPPORTED), (14.0, REFUTED), (10.0, INCONCLUSIVE)]
+)
+def test_what_is_found_is_stored_and_said(folder, trained, capsys, threshold, word):
+    write(folder, "toy", threshold)
+    studied(folder, "toy")
+    place = folder.parent / "studies/toy"
+    stored = json.loads((place / "verdict.json").read_text())
+    (check,) = stored["checks"]
+    assert stored["verdict"] == check["verdict"] == word
+    assert check["found"] == pytest.approx({"value": 11, "low": 11 - REACH, "high": 11 + REACH})
+    assert [run["measured"] for run in stored["runs"]] == [{"value": 10.0 + s} for s in range(3)]
+    assert stored["claim_sha256"] == hashlib.sha256((folder / "toy.py").read_bytes()).hexdigest()
+    assert (place / "picture.png").read_bytes() == b"picture"
+    said = capsys.readouterr().out
+    assert f"toy: {word}" in said and "[2/3] ae, seed 1: training" in said
+    assert f"11 (8.516 to 13.48), claimed above {threshold:g}: {word}" in said
+
+
+def test_finished_runs_are_used_again_also_by_other_claims(folder, trained):
+    write(folder, "toy")
+    studied(folder, "toy")
+    studied(folder, "toy")
+    write(folder, "other", threshold=3.0, change="c.log_every = 7")
+    studied(folder, "other")
+    assert trained == [0, 1, 2]
+    write(folder, "longer", change="c.num_steps = 5")
+    write(folder, "slower", change="c.optimizer.learning_rate = 0.123")
+    for count, name in enumerate(("longer", "slower"), start=2):
+        studied(folder, name)
+        assert trained == [0, 1, 2] * count
+    # the schedule's length, written out, is what it is anyway
+    write(folder, "same", change="c.schedule_steps = c.num_steps")
+    studied(folder, "same")
+    assert trained == [0, 1, 2] * 3
+
+
+def test_a_killed_study_goes_on(folder, trained, monkeypatch):
+    write(folder, "toy")
+    whole, places = study.train.train, []
+
+    def killed(config, workdir, *, compilation_cache):
+        if config.seed == 1:
+            places.append(workdir)
+            raise Interrupted("SIGTERM")
+        whole(config, workdir, compilation_cache=compilation_cache)
+
+    monkeypatch.setattr(study.train, "train", killed)
+    with pytest.raises(Interrupted):
+        studied(folder, "toy")
+    assert trained == [0]
+    run_directory.folder(places[0], "")
+    run_directory.set_status(places[0], "PREEMPTED")
+
+    def resumed(config, workdir, *, compilation_cache):
+        trained.append(config.seed)
+        assert workdir == places[0] or config.seed == 2
+        run_directory.folder(workdir, "")
+        run_directory.set_status(workdir, "DONE")
+
+    monkeypatch.setattr(study.train, "train", resumed)
+    assert studied(folder, "toy")["verdict"] == SUPPORTED
+    assert trained == [0, 1, 2]
+
+
+def test_a_budget_buys_the_cheapest_and_says_what_is_left(folder, trained, capsys):
+    write(folder, "dear", minutes=100.0, change="c.num_steps = 9")
+    write(folder, "cheap", minutes=1.0)
+    write(folder, "middle", minutes=40.0, change="c.num_steps = 7")
+    write(folder, "untimed", minutes=None, change="c.num_steps = 8")
+    every(folder, budget=50.0)
+    table = capsys.readouterr().out.splitlines()
+    verdicts = [line for line in table if line.startswith(("cheap ", "middle ", "dear ", "untim"))]
+    assert [" ".join(line.split()) for line in verdicts[-4:]] == [
+        "cheap SUPPORTED",
+        "middle SUPPORTED",
+        "dear left: 100 minutes",
+        "untimed left: its time is not known",
+    ]
+    assert len(trained) == 6
+    every(folder)
+    assert len(trained) == 12
+
+
+def test_what_is_finished_needs_no_minutes(folder, trained):
+    write(folder, "toy", minutes=30.0)
+    claim, workdir = study.load(folder, "toy"), folder.parent / "studies"
+    assert study.minutes_left(claim, workdir) == 30
+    place = study.directory(claim.runs["ae", 1], workdir)
+    study.train.train(claim.runs["ae", 1], place, compilation_cache=False)
+    assert study.minutes_left(claim, workdir) == pytest.approx(20)
+    studied(folder, "toy")
+    assert study.minutes_left(claim, workdir) == 0
+
+
+def test_a_claim_that_fails_leaves_the_others_their_verdicts(folder, trained, monkeypatch, capsys):
+    write(folder, "bad", change="c.num_steps = 9")
+    write(folder, "good", minutes=2.0)
+    whole = study.train.train
+
+    def train(config, workdir, **how):
+        if config.num_steps == 9:
+            raise Failure("the loss was not finite")
+        whole(config, workdir, **how)
+
+    monkeypatch.setattr(study.train, "train", train)
+    with pytest.raises(Failure, match="not decided: bad"):
+        every(folder)
+    said = capsys.readouterr().out
+    assert "not decided: the loss was not finite" in said and f"good: {SUPPORTED}" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "either --claim=NAME or --all"),
+        (["--claim=compression", "--all"], "either --claim=NAME or --all"),
+        (["--claim=compresion"], "unknown claim 'compresion'; did you mean 'compression'? have: "),
+        (["--claim=../digits_ae"], "unknown claim '../digits_ae'"),
+        (["--claim=compression", "--budget=3"], "--budget chooses among all claims"),
+        (["--all", "--budget=-1"], "budget"),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments, sentence, capsys, trained, tmp_path):
+    assert launch.main(["launch.py", "study", f"--workdir={tmp_path}", *arguments]) == 2
+    err = capsys.readouterr().err
+    assert sentence in err and len(err.strip().splitlines()) == 1
+    assert not trained
+
+
+def test_a_changed_config_is_another_run(tmp_path):
+    c = configs.default(dataset="points", model="autoencoder", objective="reconstruction")
+    d = configs.from_json(configs.to_json(c))
+    assert study.directory(c, tmp_path) == study.directory(d, tmp_path)
+    d.dataset.sigma = 0.5
+    assert study.directory(c, tmp_path) != study.directory(d, tmp_path)
+
+
+def test_a_damaged_run_is_named(folder, trained):
+    write(folder, "toy")
+    place = study.directory(study.load(folder, "toy").runs["ae", 0], folder.parent / "studies")
+    place.mkdir(parents=True)
+    (place / "status.json").write_text("{}")
+    with pytest.raises(UsageError, match="status.json is damaged"):
+        studied(folder, "toy")
