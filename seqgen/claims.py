@@ -36,7 +36,7 @@ class Finding(NamedTuple):
 class Claim(NamedTuple):
     """A sentence, and all that decides about it.
 
-    minutes: of all runs together, on 2 CPU cores; None where that was not measured.
+    minutes: of all runs together, as measured where the file says; None where that was not done.
     measure: (key of a run, all runs) -> numbers of that run.
     conclude: what was measured -> the statistics, with intervals over the runs' seeds.
     """

@@ -1,12 +1,16 @@
 """Verdicts of planted findings; and every claim has its sentence, valid runs and thresholds."""
 
 import ast
+import json
 import math
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from seqgen import claims, config, listing, study
+from seqgen import backend, claims, config, listing, study, train
 from seqgen.claims import INCONCLUSIVE, REFUTED, SUPPORTED
 from seqgen.metrics.intervals import Estimate
 
@@ -71,6 +75,35 @@ def test_every_claim_says_what_decides_and_whether_it_was_run(name):
         seeds.setdefault(key[:-1], []).append(c.seed)
     assert all(len(each) >= 3 for each in seeds.values())  # or the interval says little
     assert len({study.directory(c, Path()) for c in claim.runs.values()}) == len(claim.runs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", study.names(FOLDER))
+def test_every_claim_is_decided_once_there_are_runs(name, tmp_path, monkeypatch):
+    """Of as few steps as there can be, and one run for all that differ in size or seed alone."""
+    whole, places = train.train, {}
+
+    def short(c, workdir, **how):
+        kind = (c.dataset.name, c.model.name, c.dataset.get("rare"))
+        if kind not in places:
+            places[kind] = tmp_path / f"run-{len(places)}"
+            c.num_steps = c.eval_every = c.log_every = c.checkpoint_every = 2
+            whole(c, places[kind], **how)
+        shutil.copytree(places[kind], workdir)
+
+    monkeypatch.setattr(backend, "start", lambda *_, **__: None)
+    monkeypatch.setattr(train, "train", short)
+    found = study.study(FOLDER, name, tmp_path / "studies", compilation_cache=False)
+    assert found["verdict"] in (SUPPORTED, REFUTED, INCONCLUSIVE)
+    assert (tmp_path / "studies" / name / "picture.png").read_bytes()[1:4] == b"PNG"
+
+
+@pytest.mark.slow
+def test_codes_of_few_numbers_lose_more(tmp_path):
+    command = [sys.executable, "launch.py", "study", "--claim=compression"]
+    subprocess.run([*command, f"--workdir={tmp_path}"], cwd=FOLDER.parents[1], check=True)
+    verdict = json.loads((tmp_path / "compression/verdict.json").read_text())
+    assert verdict["verdict"] == SUPPORTED
 
 
 def test_claims_are_listed():

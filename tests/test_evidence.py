@@ -3,29 +3,33 @@
 import jax
 import numpy as np
 import pytest
-import runs
 
 from seqgen import config as configs
-from seqgen import decoding, evidence, run_directory
-from seqgen.datasets import digits, points
+from seqgen import decoding, evidence, run_directory, session
+from seqgen.checkpoint import Checkpoints
+from seqgen.datasets import digits
 from seqgen.errors import UsageError
+from seqgen.progress import Progress
 
 
-def small(model, objective, **changed):
+def begun(folder, model, objective):
+    """A run of digits that has yet to learn, saved before its first step."""
     c = configs.default(dataset="digits", model=model, objective=objective)
     c.dataset.order, c.dataset.batch_size, c.dataset.train_size = "image", 16, 40
     c.model.encoder_sizes = c.model.decoder_sizes = (4,)
     c.model.latent_size, c.monitor = 2, None
-    c.num_steps = c.log_every = c.eval_every = c.checkpoint_every = 2
-    c.update_from_flattened_dict(changed)
-    return c
+    if model == "gan":
+        c.model.conditional = True
+    with Progress(folder / "log.txt") as progress:
+        state = session.prepare(c, folder, progress).begin()
+    with Checkpoints(folder) as checkpoints:
+        checkpoints.save(0, state, meta={}, best=True)
+    return evidence.load(folder)
 
 
 @pytest.fixture(scope="module")
 def game(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("game")
-    runs.run(small("gan", "adversarial", **{"model.conditional": True}), folder)
-    return evidence.load(folder)
+    return begun(tmp_path_factory.mktemp("game"), "gan", "adversarial")
 
 
 def test_examples_are_those_of_each_split_once_and_in_order(game):
@@ -63,7 +67,7 @@ def test_scores_are_those_that_the_game_measures(game):
     np.testing.assert_allclose(1 / (1 + np.exp(-score_N)), measured["d_real"][0], atol=1e-5)
 
 
-def test_a_walk_leads_from_noise_to_noise_without_leaving_its_sphere(game, monkeypatch):
+def test_a_walk_leads_from_noise_to_noise_without_leaving_its_sphere(game):
     path = evidence.walk(game, seed=3, places=5)
     assert path.shape == (5, 8, 8, 1)
     key_from, key_to = jax.random.split(jax.random.key(3))
@@ -83,26 +87,23 @@ def test_a_walk_leads_from_noise_to_noise_without_leaving_its_sphere(game, monke
 
 
 def test_an_example_is_remade_as_the_reconstruction_is_measured(tmp_path):
-    runs.run(small("autoencoder", "reconstruction"), tmp_path)
-    one = evidence.load(tmp_path)
+    one = begun(tmp_path, "autoencoder", "reconstruction")
     x, class_N = evidence.examples(one, "valid")
     batch = {"inputs": x, "targets": class_N, "weight_B": np.ones(180)}
     measured, _ = one.run.objective.measure(one.found.params, {}, batch, jax.random.key(0))
     half_N = 0.5 * np.sum((x - evidence.remade(one, x)) ** 2, axis=(1, 2, 3))
     np.testing.assert_allclose(half_N, measured["loss"][0], rtol=1e-4)
-    run_directory.folder(tmp_path, "evaluations")
-    stored = {"metrics": {"loss": 0.25}}
-    run_directory.write_json(tmp_path / f"evaluations/test-{one.found.step}.json", stored)
-    assert evidence.measured(one) == {"loss": 0.25}
 
 
-def test_other_data_than_those_of_the_training_are_refused(tmp_path, monkeypatch):
-    c = configs.default(dataset="points", model="autoencoder", objective="reconstruction")
-    c.model.encoder_sizes = c.model.decoder_sizes = ()
-    c.model.latent_size, c.dataset.test_size = 1, 16
-    c.num_steps = c.log_every = c.eval_every = c.checkpoint_every = 1
-    runs.run(c, tmp_path)
-    assert evidence.load(tmp_path).found.step == 1
-    monkeypatch.setitem(points.SHAPES, "ring", points.SHAPES["grid"])
+def test_an_evaluation_is_read_and_other_data_are_refused(game):
+    folder = game.run.workdir
+    place = run_directory.folder(folder, "evaluations") / "test-0.json"
+    run_directory.write_json(place, {"metrics": {"loss": 0.25}})
+    assert evidence.measured(game) == {"loss": 0.25}
+    with pytest.raises(UsageError, match="valid-0.json does not exist"):
+        evidence.measured(game, "valid")
+    record = run_directory.read_json(folder / "environment.json")
+    run_directory.write_json(folder / "environment.json", record | {"fingerprint": "other"})
     with pytest.raises(UsageError, match="the data of .* have changed since training"):
-        evidence.load(tmp_path)
+        evidence.load(folder)
+    run_directory.write_json(folder / "environment.json", record)
