@@ -80,11 +80,11 @@ def test_every_claim_says_what_decides_and_whether_it_was_run(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", study.names(FOLDER))
 def test_every_claim_is_decided_once_there_are_runs(name, tmp_path, monkeypatch):
-    """Of as few steps as there can be, and one run for all that differ in size or seed alone."""
+    """Of as few steps as there can be, and one run for all of a model."""
     whole, places = train.train, {}
 
     def short(c, workdir, **how):
-        kind = (c.dataset.name, c.model.name, c.dataset.get("rare"))
+        kind = (c.dataset.name, c.model.name)
         if kind not in places:
             places[kind] = tmp_path / f"run-{len(places)}"
             c.num_steps = c.eval_every = c.log_every = c.checkpoint_every = 2
