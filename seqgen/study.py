@@ -6,7 +6,6 @@ run. Runs are ordinary run directories, called after a digest of their config: f
 used again, also by other claims, and unfinished ones go on.
 """
 
-import hashlib
 import importlib.util
 import math
 import time
@@ -67,6 +66,7 @@ def study(folder: Path, name: str, workdir: Path, *, compilation_cache: bool) ->
     Raises Interrupted, with all saved, where a signal stops a training.
     """
     claim, began = load(folder, name), time.monotonic()
+    written = run_directory.file_digest(folder / f"{name}.py")  # before anything is measured
     say(f"{name}: {claim.sentence}")
     where = {key: directory(config, workdir) for key, config in claim.runs.items()}
     for number, (key, config) in enumerate(claim.runs.items(), start=1):
@@ -83,7 +83,7 @@ def study(folder: Path, name: str, workdir: Path, *, compilation_cache: bool) ->
     checks = [checked(check, found) for check, found in pairs]
     result = {
         "claim": name,
-        "claim_sha256": hashlib.sha256((folder / f"{name}.py").read_bytes()).hexdigest(),
+        "claim_sha256": written,
         "sentence": claim.sentence,
         "verdict": together([check["verdict"] for check in checks]),
         "checks": checks,
