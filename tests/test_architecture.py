@@ -31,6 +31,7 @@ ORDER = (
     "optimizer",
     "config",
     "overrides",
+    "command_line",
     "step",
     "run_directory",
     "frames",

@@ -1,0 +1,118 @@
+"""The flags of every verb: what `launch.py` takes besides a config's fields (`overrides.py`)."""
+
+from pathlib import Path
+
+from absl import flags
+
+from seqgen.decoding import Options as Decoding
+
+
+class PathParser(flags.ArgumentParser):
+    """A path, ~ in it a home directory. Not an empty one: a shell's variable was not set."""
+
+    def parse(self, argument: str) -> Path:
+        if not argument:
+            raise ValueError("a path is missing")
+        try:
+            return Path(argument).expanduser()
+        except RuntimeError as error:  # ~ and a name that no user has
+            raise ValueError(error) from error
+
+
+def define_path(name: str, text: str, values: flags.FlagValues) -> None:
+    flags.DEFINE(PathParser(), name, None, text, flag_values=values)
+
+
+def define_workdir(values: flags.FlagValues) -> None:
+    define_path("workdir", "the run's directory", values)
+
+
+def define_cache(values: flags.FlagValues) -> None:
+    text = "keep compiled programs in the user's cache directory"
+    flags.DEFINE_bool("compilation_cache", True, text, flag_values=values)
+
+
+def define_checkpoint(values: flags.FlagValues) -> None:
+    define_workdir(values)
+    define_cache(values)
+    flags.DEFINE_string("checkpoint", "best", "best, latest or a step", flag_values=values)
+
+
+def define_train(values: flags.FlagValues) -> None:
+    define_workdir(values)
+    define_cache(values)
+
+
+def define_search(values: flags.FlagValues) -> None:
+    text = "tokens of an answer at least"
+    flags.DEFINE_integer("min_length", Decoding.min_length, text, flag_values=values)
+    text = "search for the likeliest answers, so many at a time"
+    flags.DEFINE_integer("beam", Decoding.beam, text, flag_values=values)
+    text = "divides a beam's scores by length ** this"
+    flags.DEFINE_float("length_power", Decoding.length_power, text, flag_values=values)
+
+
+def search(given: flags.FlagValues) -> Decoding:
+    return Decoding(
+        temperature=0.0,
+        min_length=given.min_length,
+        beam=given.beam,
+        length_power=given.length_power,
+    )
+
+
+def define_evaluate(values: flags.FlagValues) -> None:
+    define_checkpoint(values)
+    flags.DEFINE_string("split", "test", "train, valid or test", flag_values=values)
+    text = "evaluate every new checkpoint as it appears, until the run is done"
+    flags.DEFINE_bool("watch", False, text, flag_values=values)
+    text = "the directory of a run that classifies, to read what this one makes"
+    define_path("features", text, values)
+    define_search(values)
+
+
+def define_compare(values: flags.FlagValues) -> None:
+    define_checkpoint(values)
+    define_path("with", "the directory of the other run", values)
+    flags.DEFINE_string("split", "test", "train, valid or test", flag_values=values)
+    define_search(values)
+
+
+def define_generate(values: flags.FlagValues) -> None:
+    define_checkpoint(values)
+    flags.DEFINE_integer("num", 1, "number of samples", 1, flag_values=values)
+    text = "what the samples continue, or the line that they answer"
+    flags.DEFINE_string("prompt", None, text, flag_values=values)
+    text = "a file of such lines, to answer each, or of a picture, to describe it"
+    define_path("input", text, values)
+    text = "tokens after the prompt, or of an answer"
+    flags.DEFINE_integer("length", Decoding.length, text, flag_values=values)
+    text = "divides the logits: 1, but 0, greedy, for answers without this, --top_k and --top_p"
+    flags.DEFINE_float("temperature", None, text, flag_values=values)
+    text = "sample among the k likeliest"
+    flags.DEFINE_integer("top_k", Decoding.top_k, text, flag_values=values)
+    text = "sample in the nucleus of this mass"
+    flags.DEFINE_float("top_p", Decoding.top_p, text, flag_values=values)
+    define_search(values)
+    text = "list so many of a beam's answers to each line in one file, with their log-likelihoods"
+    flags.DEFINE_integer("n_best", Decoding.n_best, text, flag_values=values)
+    flags.DEFINE_integer("seed", 0, "of the samples", 0, 2**32 - 1, flag_values=values)
+    text = "vary this example: its number in the validation split, or a file's name"
+    flags.DEFINE_string("around", None, text, flag_values=values)
+    text = "of those variations, in deviations of the example's posterior: 0 makes it again"
+    flags.DEFINE_float("scale", 1.0, text, flag_values=values)
+
+
+def define_verify(values: flags.FlagValues) -> None:
+    define_cache(values)
+    define_path("file", "the file in question", values)
+
+
+def define_study(values: flags.FlagValues) -> None:
+    define_cache(values)
+    flags.DEFINE_string("claim", None, "a file of experiments/claims/", flag_values=values)
+    flags.DEFINE_bool("all", False, "every claim, cheapest first", flag_values=values)
+    text = "minutes that --all may take: what does not fit is left"
+    flags.DEFINE_float("budget", None, text, 0.0, flag_values=values)
+    define_path("workdir", "holds the runs, and a directory for each claim", values)
+    values.set_default("workdir", "studies")
