@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqgen import decoding, marks, pictures, run_directory
+from seqgen import run as runs
 from seqgen.datasets import Dataset
 from seqgen.details import Details, every
 from seqgen.errors import UsageError, require
@@ -26,6 +27,7 @@ from seqgen.run import Found, Run
 SAMPLES = 2500  # generated, as in the published tables of modes
 BLOCK = 500  # generated at once
 SHOWN = 10  # examples of a row in a picture
+KINDS = ("image", "vector", "real")  # of inputs that are numbers
 
 REPORTS = {
     "modes": Meaning("", larger_is_better=True),
@@ -61,8 +63,8 @@ def looker(objective: Objective, dataset: Dataset) -> Callable[[Found, Any, int,
     number: what the tests would still have noticed is said each time. The run ends where they were
     able to notice something and did not. Raises UsageError where no examples of numbers are made.
     """
-    spec = dataset.spec
-    if objective.generate is None or spec["targets"]["per"] == "answer" or "start" in spec:
+    kind = dataset.spec["inputs"]["kind"]
+    if objective.generate is None or runs.writes_answers(objective) or kind not in KINDS:
         raise UsageError(
             "stop_when_indistinguishable compares samples with data: that takes an objective that "
             "makes pictures, points or series"
