@@ -114,11 +114,17 @@ def describer(
         real, classes_N = examples(found, dataset, split, arrays, interrupt)
         train, _ = examples(found, dataset, "train", arrays, interrupt)
         made, _ = generated(generate, found, classes_N)
+        if not np.all(np.isfinite(made)):
+            return Details({}, {}, "samples are not finite")
         draw(run, found, real, made, classes_N, path)
-        judged = verdict.judged(flat(train), flat(real), flat(made), look=1)
-        numbers = modes(run.spec, made) | numbers_of(judged)
+        counted = modes(run.spec, made)
+        try:
+            judged = verdict.judged(flat(train), flat(real), flat(made), look=1)
+            more = of_series(run.spec, real, made)
+        except UsageError as error:  # too few examples are no reason to lose an evaluation
+            return Details(counted, {}, f"without a comparison of samples with data: {error}")
+        numbers = counted | numbers_of(judged)
         facts = {"verdict": judged.word, "judged": plain(judged), "generated": len(made)}
-        more = of_series(run.spec, real, made)
         sentences = filter(None, (judged.sentence, more.sentence))
         return Details(numbers | more.metrics, facts | more.facts, "; ".join(sentences))
 
