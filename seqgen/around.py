@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from seqgen import backend, decoding, generate, marks, pictures, run_directory, samples
+from seqgen import backend, decoding, generate, likeness, marks, pictures, run_directory, samples
 from seqgen import config as configs
 from seqgen import run as runs
 from seqgen.datasets import files, images
@@ -31,7 +31,6 @@ from seqgen.run import Found, Run, parameters
 SPLIT = "valid"
 SHOWN = 8  # variations in the picture, at most
 GROWING = (1.0, 2.0, 4.0)  # times the scale: the rows of the picture
-KINDS = ("image", "vector", "real")  # of inputs that are numbers
 MARK = {"around": int | str, "around_sha256": str | None, "scale": float}  # what a record adds
 
 
@@ -49,7 +48,7 @@ def example(run: Run, around: int | str, prompt: str | None) -> Example:
     Raises UsageError where the model gives no posterior, and for an example that there is not.
     """
     kind = run.spec["inputs"]["kind"]
-    if "elbo" not in run.objective.reports or kind not in KINDS:
+    if "elbo" not in run.objective.reports or kind not in likeness.KINDS:
         raise UsageError(
             "--around is for a variational autoencoder of pictures, points or series, which gives "
             f"an example a mean and a variance, not for {run.config.model.name} on "

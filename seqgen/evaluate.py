@@ -105,7 +105,7 @@ def refuse_search(run: Run, how: decoding.Options) -> None:
     longest = run.spec["targets"].get("length")  # of answers alone
     if problems := list(dataclasses.replace(how, length=longest).problems()):
         raise UsageError("; ".join(problems))
-    if (unusual := unlike_greedy(how)) and run.spec["targets"]["per"] != "answer":
+    if (unusual := unlike_greedy(how)) and not runs.writes_answers(run.objective):
         raise UsageError(f"{', '.join(unusual)} is for answers: {run.workdir} writes none")
 
 

@@ -57,7 +57,7 @@ def usual(run: Run, **chosen: Any) -> decoding.Options:
     Who chooses among which tokens to draw has chosen to draw.
     """
     drawn = chosen.get("top_k") is not None or chosen.get("top_p") is not None
-    greedy = run.spec["targets"]["per"] == "answer" and not drawn
+    greedy = runs.writes_answers(run.objective) and not drawn
     return decoding.Options(**({"temperature": 0.0 if greedy else 1.0} | chosen))
 
 

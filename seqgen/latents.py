@@ -153,7 +153,11 @@ def posteriors(run: Run, model: Any, dataset: Dataset, split: str) -> Predict:
             one_chunk, (nothing_B - jnp.inf, nothing_B), jnp.arange(chunks)
         )
         nats_B = math.log(options.evaluation_samples) - sums[0]
-        told = kept(batch) | {"mean": mean[0], "log_variance": log_variance[0], "nats": nats_B}
+        told = kept(batch, dataset.spec) | {
+            "mean": mean[0],
+            "log_variance": log_variance[0],
+            "nats": nats_B,
+        }
         if "held_out" in dataset.spec:
             squared_B = squared_error(model, own, batch, mean[0])
             minus_B = -sums[1] / options.evaluation_samples
@@ -176,7 +180,7 @@ def codes(model: Any, dataset: Dataset, split: str) -> Predict:
         code_BZ = model.apply(
             variables, batch["inputs"], length_B=batch.get("length_B"), method="encode"
         )
-        told = kept(batch) | {"mean": code_BZ}
+        told = kept(batch, dataset.spec) | {"mean": code_BZ}
         if "held_out" in dataset.spec:
             squared_B = squared_error(model, params["model"], batch, code_BZ)
             told["scores"] = {"squared_error": squared_B}
@@ -185,9 +189,10 @@ def codes(model: Any, dataset: Dataset, split: str) -> Predict:
     return predict
 
 
-def kept(batch: Batch) -> Batch:
-    """What of a batch its pictures show."""
-    return {n: batch[n] for n in ("inputs", "weight_B", "targets") if n in batch}
+def kept(batch: Batch, spec: dict[str, Any]) -> Batch:
+    """What of a batch its pictures show: targets where there is one of each example."""
+    names = ("inputs", "weight_B", *(("targets",) if spec["targets"]["per"] == "sequence" else ()))
+    return {n: batch[n] for n in names if n in batch}
 
 
 def squared_error(model: Any, params: Any, batch: Batch, z_BZ: jax.Array) -> jax.Array:

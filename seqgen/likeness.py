@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqgen import decoding, marks, pictures, run_directory
+from seqgen import run as runs
 from seqgen.datasets import Dataset
 from seqgen.details import Details, every
 from seqgen.errors import UsageError, require
@@ -26,6 +27,7 @@ from seqgen.run import Found, Run
 SAMPLES = 2500  # generated, as in the published tables of modes
 BLOCK = 500  # generated at once
 SHOWN = 10  # examples of a row in a picture
+KINDS = ("image", "vector", "real")  # of inputs that are numbers
 
 REPORTS = {
     "modes": Meaning("", larger_is_better=True),
@@ -61,8 +63,8 @@ def looker(objective: Objective, dataset: Dataset) -> Callable[[Found, Any, int,
     number: what the tests would still have noticed is said each time. The run ends where they were
     able to notice something and did not. Raises UsageError where no examples of numbers are made.
     """
-    spec = dataset.spec
-    if objective.generate is None or spec["targets"]["per"] == "answer" or "start" in spec:
+    kind = dataset.spec["inputs"]["kind"]
+    if objective.generate is None or runs.writes_answers(objective) or kind not in KINDS:
         raise UsageError(
             "stop_when_indistinguishable compares samples with data: that takes an objective that "
             "makes pictures, points or series"
@@ -112,11 +114,17 @@ def describer(
         real, classes_N = examples(found, dataset, split, arrays, interrupt)
         train, _ = examples(found, dataset, "train", arrays, interrupt)
         made, _ = generated(generate, found, classes_N)
+        if not np.all(np.isfinite(made)):
+            return Details({}, {}, "samples are not finite")
         draw(run, found, real, made, classes_N, path)
-        judged = verdict.judged(flat(train), flat(real), flat(made), look=1)
-        numbers = modes(run.spec, made) | numbers_of(judged)
+        counted = modes(run.spec, made)
+        try:
+            judged = verdict.judged(flat(train), flat(real), flat(made), look=1)
+            more = of_series(run.spec, real, made)
+        except UsageError as error:  # too few examples are no reason to lose an evaluation
+            return Details(counted, {}, f"without a comparison of samples with data: {error}")
+        numbers = counted | numbers_of(judged)
         facts = {"verdict": judged.word, "judged": plain(judged), "generated": len(made)}
-        more = of_series(run.spec, real, made)
         sentences = filter(None, (judged.sentence, more.sentence))
         return Details(numbers | more.metrics, facts | more.facts, "; ".join(sentences))
 

@@ -42,8 +42,8 @@ class Recognised(NamedTuple):
 
     of_generated: intervals.Estimate | None  # None where no class was asked for
     of_real: intervals.Estimate
-    distance: frechet.Frechet  # in the classifier's features
-    in_pixels: frechet.Frechet | None  # of pictures that are not too large for that
+    distance: frechet.Frechet | None  # in the classifier's features, where these are not too many
+    in_pixels: frechet.Frechet | None  # of pictures, likewise
 
 
 def load(workdir: Path, run: Run) -> Classifier:
@@ -130,12 +130,12 @@ def recognised(
     made_MF, seen_M = classifier.read(made)
 
     def distance(real_NF, made_MF, name):
+        if real_NF.shape[1] > frechet.WIDEST:
+            return None
         n = min(len(real), len(made))  # the distance depends on how many there are of either
         return frechet.distance(real_NF[:n], made_MF[:n], name)
 
-    in_pixels = None
-    if real[0].ndim == 3 and real[0].size <= frechet.WIDEST:
-        in_pixels = distance(flat(real), flat(made), "pixels")
+    in_pixels = distance(flat(real), flat(made), "pixels") if real[0].ndim == 3 else None
     return Recognised(
         None if asked_M is None else hits(seen_M, asked_M),
         hits(seen_N, class_N),

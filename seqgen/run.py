@@ -48,6 +48,11 @@ def load(workdir: Path) -> Run:
     return Run(workdir, config, spec, recorded["fingerprint"], objective)
 
 
+def writes_answers(objective: Objective) -> bool:
+    """Whether it makes answers. Data may have answers that a model of their inputs does not read"""
+    return "exact_match" in objective.reports
+
+
 def refuse_other_data(run: Run, fingerprint: str) -> None:
     """Raises UsageError for data that are not those of the run's training."""
     if fingerprint != run.fingerprint:

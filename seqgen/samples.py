@@ -15,9 +15,9 @@ import numpy as np
 
 from seqgen import alignment, backend, decoding, pictures, plan
 from seqgen import config as configs
-from seqgen.datasets import files, images
+from seqgen.datasets import files, images, sines
 from seqgen.errors import UsageError, unknown
-from seqgen.run import Found, Run
+from seqgen.run import Found, Run, writes_answers
 
 # Rows of one compiled program. Every sample is computed in a block of this size, whatever the
 # number asked for, so that its bytes depend on neither the number nor its neighbours.
@@ -47,9 +47,9 @@ def make(
             f"{run.config.model.name} on {run.config.dataset.name} can't generate: that takes a "
             "model of a text's next tokens, of answers, or of a distribution of examples"
         )
-    if run.spec["targets"]["per"] == "answer":
+    if writes_answers(run.objective):
         return answers(run, found, indices, prompt, options, seed)
-    if "start" not in run.spec:
+    if "start" not in run.spec or run.spec["inputs"]["kind"] == "image":
         return examples(run, found, indices, prompt, options, seed)
     if options.beam is not None or options.min_length is not None:
         raise UsageError("--beam and --min_length are for answers, and a text has no end")
@@ -149,7 +149,8 @@ def file_of(run: Run, row: np.ndarray) -> tuple[bytes, str]:
     if run.spec["inputs"]["kind"] == "image":
         return pictures.picture(row), "png"
     data = configs.part("dataset", run.config.dataset.name)
-    text = data.decode(run.spec, row)
+    # rows of pictures and the like are written as sines are
+    text = getattr(data, "decode", sines.decode)(run.spec, row)
     if run.spec["inputs"]["kind"] == "token":
         return f"{text}\n".encode(), "txt"
     return text.encode(), "csv"
@@ -235,7 +236,7 @@ def plain(nats_KN: np.ndarray) -> list[list[float | None]]:
 
 def describes(run: Run) -> bool:
     """Whether what is asked is a picture, and the answer says what it shows."""
-    return run.spec["inputs"]["kind"] == "image" and run.spec["targets"]["per"] == "answer"
+    return run.spec["inputs"]["kind"] == "image" and writes_answers(run.objective)
 
 
 def asked(run: Run, prompt: str | None) -> list[np.ndarray]:

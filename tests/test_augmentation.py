@@ -58,7 +58,6 @@ def test_the_slope_passes_through(name):
     change = jax.jit(lambda x: augmentation.augmented((name,), jax.random.key(3), x[None])[0])
     picture, other = jnp.asarray(PICTURE), jnp.flip(jnp.asarray(PICTURE))
     moved = change(picture + other) - change(picture)
-    np.testing.assert_array_equal(change(other), change(other))
     made, back = jax.vjp(change, picture)
     (slope,) = back(jnp.cos(made))
     expected = float(jnp.sum(jnp.cos(made) * moved))

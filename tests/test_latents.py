@@ -124,6 +124,39 @@ def test_series_are_generated_as_the_data_write_them(tmp_path):
         samples.make(run, found, range(1), "0", decoding.Options(), 0)
 
 
+def untrained(dataset, model, objective, **changed):
+    """(run, its parameters at the start, dataset) without a directory."""
+    c = configs.default(dataset=dataset, model=model, objective=objective)
+    c.dataset.batch_size = 10
+    c.model.encoder_sizes = c.model.decoder_sizes = (4,)
+    c.update_from_flattened_dict(changed)
+    data = configs.part("dataset", dataset).make(configs.options(c, "dataset"))
+    made = configs.assemble(c, data.spec)
+    run = stored_runs.Run(None, c, data.spec, data.fingerprint, made)
+    batch = stored_runs.example(data.spec, 1)
+    params, memory = jax.jit(made.init)(jax.random.key(0), batch)
+    return run, stored_runs.Found(0, params, memory, ""), data
+
+
+def test_series_that_no_file_is_read_as_are_written_like_others():
+    run, found, _ = untrained("digits", "gan", "adversarial", **{"dataset.order": "rows"})
+    (one,) = samples.make(run, found, range(1), None, generate.usual(run), 0)
+    rows = [list(map(float, line.split(","))) for line in one.content.decode().splitlines()]
+    assert one.ending == "csv" and np.shape(rows) == (8, 8)
+
+
+def test_pictures_are_made_of_data_that_have_answers_too():
+    few = {"dataset.train_size": 20, "dataset.test_size": 10}
+    run, found, data = untrained("shapes", "vae", "elbo", **few)
+    (one,) = samples.make(run, found, range(1), None, generate.usual(run), 0)
+    assert one.ending == "png"
+    batch = data.batch(data.arrays, "valid", jnp.int32(0), None, *data.shape("valid", 0, False))
+    assert latents.kept(batch, run.spec).keys() == {"inputs", "weight_B"}
+    evaluate.refuse_search(run, evaluate.GREEDY)
+    with pytest.raises(UsageError, match="is for answers"):
+        evaluate.refuse_search(run, decoding.Options(beam=2))
+
+
 @pytest.mark.slow
 def test_sentences_are_written_marked_and_made_again(tmp_path):
     c = configs.default(dataset="sentences", model="sequence_vae", objective="elbo")

@@ -15,7 +15,7 @@ from seqgen.errors import UsageError
 from seqgen.interrupt import Interrupt, Interrupted
 from seqgen.metrics import two_sample
 from seqgen.objectives import Objective
-from seqgen.run import Found
+from seqgen.run import Found, Run
 
 N = 200  # held-out examples
 MOONS = points.SHAPES["moons"]
@@ -76,6 +76,34 @@ def test_tests_that_could_notice_nothing_end_nothing(monkeypatch):
     assert found.numbers["verdict"] == "indistinguishable"
     assert found.sentence.endswith("too few examples to notice anything")
     assert found.ending is None
+
+
+def test_looks_are_at_numbers_whatever_the_data_have_beside_them():
+    dataset = points.make(points.Options(test_size=N))
+    maker = Objective((), None, None, None, {}, drawn)
+    captions = {"kind": "category", "size": 9, "per": "answer", "length": 7}
+    likeness.looker(maker, dataset._replace(spec=dataset.spec | {"targets": captions}))
+    sentences = dataset.spec | {"inputs": {"kind": "token", "size": 9}}
+    with pytest.raises(UsageError, match="makes pictures, points or series"):
+        likeness.looker(maker, dataset._replace(spec=sentences))
+
+
+def described(monkeypatch, tmp_path, size, scale):
+    monkeypatch.setattr(likeness, "draw", lambda *_: None)
+    dataset = points.make(points.Options(batch_size=100, shape="moons", test_size=size))
+    objective = Objective((), None, None, None, {}, drawn)
+    run = Run(tmp_path, None, dataset.spec, dataset.fingerprint, objective)
+    found = Found(0, {"scale": scale, "shift": 0.0}, {}, digest="")
+    with Interrupt() as interrupt:
+        return likeness.describer(run, dataset, "test")(found, {}, interrupt, tmp_path)
+
+
+def test_what_can_not_be_compared_costs_an_evaluation_nothing_else(monkeypatch, tmp_path):
+    few = described(monkeypatch, tmp_path, 5, 1.0)
+    assert few.sentence.endswith("train needs at least 12 examples, not 5") and not few.facts
+    assert not few.metrics.keys() & {"coverage", "mmd2"}
+    broken = described(monkeypatch, tmp_path, 20, float("inf"))
+    assert broken == ({}, {}, "samples are not finite")
 
 
 def test_a_run_that_makes_no_examples_takes_no_looks(tmp_path):

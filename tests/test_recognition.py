@@ -105,6 +105,14 @@ def test_shares_and_distances_are_those_of_planted_ones():
     assert seen.in_pixels.distance.value == pytest.approx(3, rel=1e-5)
 
 
+def test_features_that_are_too_many_cost_their_distance_alone():
+    wide = recognition.Classifier("wide", {}, lambda x: (np.zeros((len(x), 2049)), np.ones(len(x))))
+    x = np.random.RandomState(0).uniform(size=(20, 1, 3, 1))
+    seen = recognition.recognised(wide, x, np.ones(20), x, None)
+    assert seen.distance is None and seen.in_pixels.distance.value < 1e-6
+    assert seen.of_real.value == 1 and seen.of_generated is None
+
+
 def test_what_a_classifier_can_not_read_is_refused(readers, tmp_path):
     run, reader = readers
     with pytest.raises(UsageError, match="must name a run that classifies"):
