@@ -3,8 +3,9 @@
 Each example has scores, larger for what is less like the data: half its squared distance from what
 is made of it again and, where there is a likelihood, minus two bounds on its logarithm. A threshold
 is set by the validation split, which has regular examples alone, so that a new regular one raises a
-false alarm with a probability of at most `ALPHA`. That holds for a checkpoint that was not chosen
-by the same split: with config.monitor=None, or the latest.
+false alarm with a probability of at most `ALPHA`. That holds where validation and test are drawn
+alike (MNIST's test set has other writers), and for a checkpoint that was not chosen by the same
+split: with config.monitor=None, or the latest.
 """
 
 from pathlib import Path

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 WEIGHTS = re.compile(r"kernel|w_x|w_h")  # names of what multiplies; a kernel's last axis is out
-ITERATIONS = 20  # the largest singular value is found too small by a few hundredths at most
+ITERATIONS = 20  # of a random matrix they find the largest singular value but for a few hundredths
 
 
 def normalised(params: Any) -> Any:

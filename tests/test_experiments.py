@@ -44,11 +44,14 @@ def parameters(c):
     """Shapes of the parameters that an experiment trains, its optimizer made for them."""
     dataset = config.part("dataset", c.dataset.name).make(config.options(c, "dataset"))
     objective = config.assemble(c, dataset.spec)
-    chain = optimizer.make(config.options(c, "optimizer"), c.num_steps)
 
     def begin(key):
         params, _ = objective.init(key, run.example(dataset.spec, c.dataset.batch_size))
-        return params, [chain.descend.init(params[player.name]) for player in objective.players]
+        chains = {
+            player.name: optimizer.make(config.optimizer_of(c, player.name), c.num_steps)
+            for player in objective.players
+        }
+        return params, [chain.descend.init(params[name]) for name, chain in chains.items()]
 
     return jax.eval_shape(begin, jax.random.key(0))[0]
 

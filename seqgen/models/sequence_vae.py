@@ -13,6 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from seqgen import pooling
 from seqgen.errors import UsageError, out_of_range
 from seqgen.layers import Recurrent, RecurrentOptions, Tokens
 from seqgen.models.vae import bounded
@@ -89,8 +90,8 @@ class SequenceVAE(nn.Module):
         """(mean, log-variance) of q(z | x), both [B, Z]; the tokens tell the length, their end."""
         del label_B, length_B
         length_B = jnp.sum(real(x), axis=1)
-        ends, _ = self.encoder(self.tokens(x), length_B=length_B, train=train)
-        features_BF = jnp.concatenate([direction[-1] for direction in ends[-1]], axis=-1)
+        _, h_BTD = self.encoder(self.tokens(x), length_B=length_B, train=train)
+        features_BF = pooling.last(h_BTD, length_B, self.options.bidirectional)
         return self.mean(features_BF), bounded(self.log_variance(features_BF))
 
     def log_likelihood(

@@ -1,8 +1,9 @@
 """An autoencoder's squared error ½ |x - x'|², one player.
 
 With noise on what it reads it has to tell what is example and what is noise: denoising. Nothing of
-the error says which latent vectors there are; to make new examples the normal distribution of their
-moments is drawn from (Ghosh et al. 2020, "ex-post density estimation").
+the error says which latent vectors there are; to make new examples the normal distribution of
+their moments is drawn from (Ghosh et al. 2020, "ex-post density estimation"). The moments are those
+of the encoder as it trains, over its last batches, also where averaged weights are evaluated.
 """
 
 import dataclasses
@@ -63,6 +64,8 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
         if options.noise is not None:
             read = read + options.noise * jax.random.normal(clock[1], read.shape, read.dtype)
         half_B, z_BZ = error(own, batch, read)
+        if options.noise is not None:  # what is to be made is no denoised example
+            _, z_BZ = error(own, batch, batch["inputs"])
         total = jnp.sum(half_B * batch["weight_B"])
         seen = after(memory["shared"], jax.lax.stop_gradient(z_BZ))
         return total, (jnp.sum(batch["weight_B"]), memory | {"shared": seen}, {"loss": total})
