@@ -42,6 +42,7 @@ class RunOptions:
     )
     patience: int | None = None  # so many evaluations in a row without a new best end the run
     stop_when_indistinguishable: bool = False  # samples, from held-out data by two-sample tests
+    stop_detectable: float = 0.6  # they end it only if a classifier so often right is noticed
     accumulate: int | None = None  # split each batch into so many parts, one after the other
     ema: float | None = None  # decay of the averaged parameters that evaluation then uses
     max_nonfinite: int = 20  # so many skipped steps in a row end the run
@@ -59,6 +60,7 @@ class RunOptions:
             checkpoint_every="[1, inf)",
             record_every="[1, inf)",
             patience="[1, inf)",
+            stop_detectable="(0.5, 1)",
             accumulate="[1, inf)",
             ema="[0, 1)",
             max_nonfinite="[1, inf)",

@@ -5,6 +5,7 @@ what recurrent networks make of series (`metrics/series.py`); and pictures of re
 examples. `train.py` takes such looks too, to end a run by them.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -20,11 +21,13 @@ from seqgen.datasets import Dataset
 from seqgen.details import Details, every
 from seqgen.errors import UsageError, require
 from seqgen.interrupt import Interrupt, Interrupted
-from seqgen.metrics import Meaning, coverage, series, two_sample, verdict
+from seqgen.metrics import Meaning, coverage, memorisation, series, two_sample, verdict
 from seqgen.objectives import Objective
 from seqgen.run import Found, Run
 
 SAMPLES = 2500  # generated, as in the published tables of modes
+TRAINED = memorisation.TRAINED  # training examples at most that samples may be copies of
+NUMBERS = 2**27  # in them at most: half a gigabyte
 BLOCK = 500  # generated at once
 SHOWN = 10  # examples of a row in a picture
 KINDS = ("image", "vector", "real")  # of inputs that are numbers
@@ -55,13 +58,16 @@ class Look(NamedTuple):
     ending: str | None  # why the run ends here; None: it goes on
 
 
-def looker(objective: Objective, dataset: Dataset) -> Callable[[Found, Any, int, Interrupt], Look]:
+def looker(
+    objective: Objective, dataset: Dataset, detectable: float
+) -> Callable[[Found, Any, int, Interrupt], Look]:
     """(parameters, the dataset's arrays, number of the look from 1, interrupt) -> what it says.
 
     The first `SAMPLES` held-out examples of validation beside as many samples, whose noise is the
     same at every look. The levels of all looks add up to verdict's alpha, so they fall with the
-    number: what the tests would still have noticed is said each time. The run ends where they were
-    able to notice something and did not. Raises UsageError where no examples of numbers are made.
+    number: what the tests would still have noticed is said each time. The run ends where they would
+    have noticed a classifier that is right on the share `detectable` and did not. Raises UsageError
+    where no examples of numbers are made, and where there are too few to notice that.
     """
     kind = dataset.spec["inputs"]["kind"]
     if objective.generate is None or runs.writes_answers(objective) or kind not in KINDS:
@@ -70,14 +76,15 @@ def looker(objective: Objective, dataset: Dataset) -> Callable[[Found, Any, int,
             "makes pictures, points or series"
         )
     require("scipy.stats", "data")  # not after an hour of training
+    refuse_few(dataset, detectable)
     generate = jax.jit(partial(objective.generate, options=decoding.Options()))
-    kept: list[tuple[np.ndarray, np.ndarray]] = []  # the examples: they are read once
+    kept: list[Any] = []  # the examples: they are read once
 
     def look(found: Found, arrays: Any, number: int, interrupt: Interrupt) -> Look:
         if not kept:
-            splits = ("train", "valid")
-            kept.extend([examples(found, dataset, s, arrays, interrupt) for s in splits])
-        (train, _), (real, classes_N) = kept
+            real = examples(found, dataset, "valid", SAMPLES, arrays, interrupt)
+            kept.extend([real, trained(found, dataset, arrays, interrupt)])
+        (real, classes_N), (train, partly) = kept
         made, _ = generated(generate, found, classes_N)
         if interrupt.requested:
             raise Interrupted(interrupt.requested)
@@ -85,12 +92,49 @@ def looker(objective: Objective, dataset: Dataset) -> Callable[[Found, Any, int,
             return Look({}, f"look {number}: samples are not finite", None)
         judged = verdict.judged(flat(train), flat(real), flat(made), look=number)
         numbers = numbers_of(judged) | {"verdict": judged.word}
-        said, ending = f"look {number}: {judged.sentence}", None
-        if judged.word == verdict.ALIKE and numbers["detectable_accuracy"] < 1:
+        said, ending = f"look {number}: {judged.sentence}{partly}", None
+        if judged.word == verdict.ALIKE and numbers["detectable_accuracy"] <= detectable:
             ending = f"the two-sample tests can't tell generated from real; {said}"
         return Look(numbers, said, ending)
 
     return look
+
+
+def refuse_few(dataset: Dataset, detectable: float) -> None:
+    """Raises UsageError where even the first look, with the most to spend, could end no run."""
+    for split in ("train", "valid"):
+        if (n := size(dataset, split, verdict.LEAST)) < verdict.LEAST:
+            raise UsageError(
+                f"stop_when_indistinguishable needs at least {verdict.LEAST} examples of {split}, "
+                f"not {n}"
+            )
+    most = min(SAMPLES, verdict.MOST)
+    n = size(dataset, "valid", most)
+    least = verdict.noticed(n, 1)
+    if least > detectable:
+        counts = range(verdict.LEAST, most + 1)
+        needed = next((c for c in counts if verdict.noticed(c, 1) <= detectable), None)
+        raise UsageError(
+            f"stop_detectable={detectable} can't be had of n={n} examples of valid: the first look "
+            f"would notice a classifier right on a share of {math.ceil(1000 * least) / 1000}; "
+            + (f"that takes n={needed}" if needed else f"n={most} are the most that are used")
+        )
+
+
+def size(dataset: Dataset, split: str, most: int) -> int:
+    """The examples of a split, counted as far as `most`."""
+
+    @partial(jax.jit, static_argnums=2)
+    def real(arrays, index, shape):
+        return jnp.sum(dataset.batch(arrays, split, index, None, *shape)["weight_B"] > 0)
+
+    count = 0
+    for index in range(dataset.num_batches[split]):
+        shape = dataset.shape(split, index, False)
+        count += int(real(dataset.arrays, jnp.int32(index), shape))
+        if count >= most:
+            return most
+    return count
 
 
 def numbers_of(judged: verdict.Verdict) -> dict[str, float]:
@@ -111,8 +155,8 @@ def describer(
     generate = jax.jit(partial(run.objective.generate, options=decoding.Options()))
 
     def describe(found: Found, arrays: Any, interrupt: Interrupt, path: Path) -> Details:
-        real, classes_N = examples(found, dataset, split, arrays, interrupt)
-        train, _ = examples(found, dataset, "train", arrays, interrupt)
+        real, classes_N = examples(found, dataset, split, SAMPLES, arrays, interrupt)
+        train, partly = trained(found, dataset, arrays, interrupt)
         made, _ = generated(generate, found, classes_N)
         if not np.all(np.isfinite(made)):
             return Details({}, {}, "samples are not finite")
@@ -120,21 +164,21 @@ def describer(
         counted = modes(run.spec, made)
         try:
             judged = verdict.judged(flat(train), flat(real), flat(made), look=1)
-            more = of_series(run.spec, real, made)
+            more = of_series(run.spec, real, made, interrupt)
         except UsageError as error:  # too few examples are no reason to lose an evaluation
             return Details(counted, {}, f"without a comparison of samples with data: {error}")
         numbers = counted | numbers_of(judged)
         facts = {"verdict": judged.word, "judged": plain(judged), "generated": len(made)}
-        sentences = filter(None, (judged.sentence, more.sentence))
+        sentences = filter(None, (judged.sentence + partly, more.sentence))
         return Details(numbers | more.metrics, facts | more.facts, "; ".join(sentences))
 
     return describe
 
 
 def examples(
-    found: Found, dataset: Dataset, split: str, arrays: Any, interrupt: Interrupt
+    found: Found, dataset: Dataset, split: str, most: int, arrays: Any, interrupt: Interrupt
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The first `SAMPLES` examples of a split, and their classes, 0 where they have none."""
+    """The first so many examples of a split, and their classes, 0 where they have none."""
 
     targets = dataset.spec["targets"]
     classed = targets["kind"] == "category" and targets["per"] == "sequence"
@@ -151,10 +195,22 @@ def examples(
     for piece in every(look, found, dataset, split, arrays, interrupt):
         pieces.append(piece)
         count += len(piece["inputs"])
-        if count >= SAMPLES:
+        if count >= most:
             break
     inputs, targets = (np.concatenate([p[n] for p in pieces]) for n in ("inputs", "targets"))
-    return inputs[:SAMPLES], targets[:SAMPLES]
+    return inputs[:most], targets[:most]
+
+
+def trained(
+    found: Found, dataset: Dataset, arrays: Any, interrupt: Interrupt
+) -> tuple[np.ndarray, str]:
+    """The training examples, at most `TRAINED` and `NUMBERS`, and what to say if there are more."""
+    numbers = runs.example(dataset.spec, 1)["inputs"].size
+    most = min(TRAINED, max(SAMPLES, NUMBERS // numbers))
+    inputs, _ = examples(found, dataset, "train", most + 1, arrays, interrupt)
+    if len(inputs) <= most:
+        return inputs, ""
+    return inputs[:most], f" (copies looked for among the first {most} training examples only)"
 
 
 def generated(
@@ -175,11 +231,21 @@ def generated(
     return np.concatenate([np.asarray(piece) for piece in pieces]), targets_N
 
 
-def of_series(spec: dict[str, Any], real: np.ndarray, made: np.ndarray) -> Details:
-    """What recurrent networks make of generated series; of other data nothing."""
+def of_series(
+    spec: dict[str, Any], real: np.ndarray, made: np.ndarray, interrupt: Interrupt
+) -> Details:
+    """What recurrent networks make of generated series; of other data nothing.
+
+    Raises Interrupted between two scores when a signal has come.
+    """
     if spec["inputs"]["kind"] != "real":
         return Details({}, {}, "")
-    apart, ahead = series.discriminative(real, made), series.predictive(real, made)
+    found = []
+    for score in (series.discriminative, series.predictive):
+        found.append(score(real, made))
+        if interrupt.requested:
+            raise Interrupted(interrupt.requested)
+    apart, ahead = found
     numbers = {
         "discriminative_score": apart.score.value,
         "predictive_score": ahead.score.value,
@@ -188,6 +254,8 @@ def of_series(spec: dict[str, Any], real: np.ndarray, made: np.ndarray) -> Detai
     facts = {"series": {"discriminative": apart._asdict(), "predictive": ahead._asdict()}}
     score, refits = apart.score, len(apart.accuracies)
     between = f"{score.low:.3f} to {score.high:.3f} by {refits} refits, n={apart.n}"
+    if apart.length < real.shape[1]:
+        between += f", windows of {apart.length} of {real.shape[1]} steps"
     return Details(numbers, facts, f"discriminative score {score.value:.3f}, {between}")
 
 

@@ -19,7 +19,7 @@ from seqgen.datasets import Dataset
 from seqgen.details import Details
 from seqgen.errors import UsageError
 from seqgen.interrupt import Interrupt
-from seqgen.likeness import BLOCK, examples, flat, generated
+from seqgen.likeness import BLOCK, SAMPLES, examples, flat, generated
 from seqgen.metrics import Meaning, frechet, intervals
 from seqgen.run import Found, Run
 
@@ -104,7 +104,7 @@ def describer(
     conditional = getattr(run.config.model, "conditional", False)
 
     def describe(found: Found, arrays: Any, interrupt: Interrupt) -> Details:
-        real, class_N = examples(found, dataset, split, arrays, interrupt)
+        real, class_N = examples(found, dataset, split, SAMPLES, arrays, interrupt)
         made, asked_M = generated(generate, found, class_N)
         seen = recognised(classifier, real, class_N, made, asked_M if conditional else None)
         numbers = {"recognised_real": seen.of_real.value}

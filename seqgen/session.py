@@ -108,7 +108,7 @@ def prepare(config: config_dict.ConfigDict, workdir: Path, progress: Progress) -
         return steps.make_step(objective, optimizers, batch, options, mesh)
 
     looks = options.stop_when_indistinguishable
-    look = likeness.looker(objective, dataset) if looks else None
+    look = likeness.looker(objective, dataset, options.stop_detectable) if looks else None
     record(config, stored, dataset, layout, workdir, progress)
     say_where_the_schedules_end(options, chains, progress)
     arrays = jax.device_put(dataset.arrays, everywhere)

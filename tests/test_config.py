@@ -182,6 +182,7 @@ OUT_OF_RANGE = {
     "eval_every": (0,),
     "checkpoint_every": (0,),
     "patience": (0,),
+    "stop_detectable": (0.5, 1.0),
     "accumulate": (0,),
     "ema": (-0.1, 1.0),
     "max_nonfinite": (0,),

@@ -89,9 +89,11 @@ def test_no_example_is_away_from_itself():
 def test_nearest_in_pieces_is_a_sort_of_all(monkeypatch):
     random = np.random.RandomState(0)
     x_NF, y_MF = random.randn(11, 3), random.randn(300, 3)
+    x_NF, y_MF = (30 + x_NF).astype(np.float32), (30 + y_MF).astype(np.float32)
     y_MF[3] = x_NF[6]
-    plain = np.sort([[np.linalg.norm(x - y) for y in y_MF] for x in x_NF], axis=1)[:, :9]
-    monkeypatch.setattr(samples, "CHUNK", 2 * len(y_MF))
+    pairs_NM = [[np.linalg.norm(x - y) for y in y_MF.astype(float)] for x in x_NF.astype(float)]
+    plain = np.sort(pairs_NM, axis=1)[:, :9]
+    monkeypatch.setattr(samples, "CHUNK", 11 * 13)  # blocks of 13, the last of one
     found = samples.nearest(x_NF, y_MF, 9)
     np.testing.assert_allclose(found, plain)
     assert found[6, 0] == 0

@@ -3,6 +3,7 @@
 import functools
 
 import jax
+import numpy as np
 import pytest
 import runs
 from test_train import stop_in
@@ -13,11 +14,12 @@ from seqgen.checkpoint import Checkpoints
 from seqgen.datasets import points
 from seqgen.errors import UsageError
 from seqgen.interrupt import Interrupt, Interrupted
-from seqgen.metrics import two_sample
+from seqgen.metrics import two_sample, verdict
 from seqgen.objectives import Objective
 from seqgen.run import Found, Run
 
 N = 200  # held-out examples
+DETECTABLE = 0.65  # what so few notice at the first looks
 MOONS = points.SHAPES["moons"]
 
 
@@ -39,16 +41,16 @@ def few(monkeypatch):
 
 
 @functools.cache
-def looker(size):
+def looker(size, detectable=DETECTABLE):
     options = points.Options(batch_size=100, shape="moons", test_size=size)
     dataset = points.make(options)
-    return likeness.looker(Objective((), None, None, None, {}, drawn), dataset)
+    return likeness.looker(Objective((), None, None, None, {}, drawn), dataset, detectable)
 
 
-def look(number=1, scale=1.0, shift=0.0, size=N):
+def look(number=1, scale=1.0, shift=0.0, *of):
     found = Found(0, {"scale": scale, "shift": shift}, {}, digest="")
     with Interrupt() as interrupt:
-        return looker(size)(found, {}, number, interrupt)
+        return looker(*of or (N,))(found, {}, number, interrupt)
 
 
 def test_only_samples_that_are_not_told_from_data_end_a_run():
@@ -72,20 +74,79 @@ def test_a_later_look_has_less_to_spend_and_says_what_it_would_have_noticed():
 
 def test_tests_that_could_notice_nothing_end_nothing(monkeypatch):
     monkeypatch.setattr(likeness, "SAMPLES", 12)
-    found = look(20, size=12)
+    found = look(20, 1.0, 0.0, 12, 0.95)
     assert found.numbers["verdict"] == "indistinguishable"
     assert found.sentence.endswith("too few examples to notice anything")
     assert found.ending is None
+
+
+def test_tests_that_would_notice_less_than_wanted_end_nothing():
+    first, third = (look(number, 1.0, 0.0, N, 0.62) for number in (1, 3))
+    assert first.numbers["verdict"] == third.numbers["verdict"] == "indistinguishable"
+    assert first.numbers["detectable_accuracy"] < 0.62 < third.numbers["detectable_accuracy"]
+    assert first.ending is not None and third.ending is None
+
+
+def test_a_run_that_no_look_could_end_is_refused_before_it_begins(monkeypatch, tmp_path):
+    monkeypatch.setattr(likeness, "SAMPLES", 2500)
+    config = small(20)
+    config.stop_detectable = 0.6
+    with pytest.raises(UsageError, match=r"stop_detectable=0.6 can't be had of n=200 ") as refused:
+        runs.run(config, tmp_path / "run")
+    assert not (tmp_path / "run" / "config.json").exists()
+    needed = int(str(refused.value).rpartition("that takes n=")[2])
+    level = 0.05 / 3 / 2
+    assert two_sample.power(needed, 0.6, level) >= 0.8
+    assert all(two_sample.power(n, 0.6, level) < 0.8 for n in range(N, needed, 2))
+    config.dataset.test_size = 8
+    with pytest.raises(UsageError, match="at least 12 examples of train, not 8"):
+        runs.run(config, tmp_path / "run")
+    config.dataset.test_size, config.stop_detectable = N, 0.51
+    with pytest.raises(UsageError, match="n=1000 are the most that are used"):
+        runs.run(config, tmp_path / "run")
+
+
+def copied(params, memory, keys_B, inputs, options):
+    """Examples to copy, drawn at random."""
+    del memory, inputs, options
+    return jax.random.choice(keys_B[0], params["copied"], (len(keys_B),), replace=False)
+
+
+def test_copies_are_noticed_from_wherever_in_the_training_set(monkeypatch, tmp_path):
+    keys_B = jax.random.split(jax.random.key(1), 5 * N)
+    cloud = drawn({"scale": 1.0, "shift": 0.0}, {}, keys_B, {}, None)
+    np.savetxt(tmp_path / "moons.csv", cloud, delimiter=",")
+    options = points.Options(
+        batch_size=100, shape="file", path=str(tmp_path / "moons.csv"), test_size=N
+    )
+    dataset = points.make(options)
+    monkeypatch.setattr(likeness, "BLOCK", N)
+    train_N2 = dataset.arrays["train"]["inputs"]
+    found = Found(0, {"copied": train_N2[2 * N :]}, {}, digest="")  # of three times N
+
+    def judged():
+        take = likeness.looker(Objective((), None, None, None, {}, copied), dataset, DETECTABLE)
+        with Interrupt() as interrupt:
+            return take(found, dataset.arrays, 1, interrupt)
+
+    all_of_them = judged()
+    assert all_of_them.numbers["verdict"] == verdict.MEMORISED
+    assert "first" not in all_of_them.sentence
+    monkeypatch.setattr(likeness, "TRAINED", 2 * N)
+    part = judged()
+    assert part.numbers["verdict"] != verdict.MEMORISED
+    assert part.sentence.endswith("(copies looked for among the first 400 training examples only)")
 
 
 def test_looks_are_at_numbers_whatever_the_data_have_beside_them():
     dataset = points.make(points.Options(test_size=N))
     maker = Objective((), None, None, None, {}, drawn)
     captions = {"kind": "category", "size": 9, "per": "answer", "length": 7}
-    likeness.looker(maker, dataset._replace(spec=dataset.spec | {"targets": captions}))
+    captioned = dataset._replace(spec=dataset.spec | {"targets": captions})
+    likeness.looker(maker, captioned, DETECTABLE)
     sentences = dataset.spec | {"inputs": {"kind": "token", "size": 9}}
     with pytest.raises(UsageError, match="makes pictures, points or series"):
-        likeness.looker(maker, dataset._replace(spec=sentences))
+        likeness.looker(maker, dataset._replace(spec=sentences), DETECTABLE)
 
 
 def described(monkeypatch, tmp_path, size, scale):
@@ -125,7 +186,7 @@ def small(num_steps):
         4,
         2,
     )
-    c.stop_when_indistinguishable = True
+    c.stop_when_indistinguishable, c.stop_detectable = True, DETECTABLE
     return c
 
 
@@ -181,7 +242,7 @@ def test_a_game_is_ended_by_samples_like_the_data_and_not_by_those_of_an_untrain
     c.dataset.batch_size, c.dataset.shape, c.dataset.test_size = 100, "moons", N
     c.model.encoder_sizes = c.model.decoder_sizes = (4,)
     c.num_steps, c.log_every, c.eval_every, c.checkpoint_every = 8, 4, 4, 4
-    c.ema, c.stop_when_indistinguishable = 0.9, True
+    c.ema, c.stop_when_indistinguishable, c.stop_detectable = 0.9, True, DETECTABLE
 
     def like_the_data(session, interrupt):
         del interrupt

@@ -7,6 +7,7 @@ import pytest
 
 from seqgen import likeness
 from seqgen.errors import UsageError
+from seqgen.interrupt import Interrupt, Interrupted
 from seqgen.metrics import series
 from seqgen.metrics.intervals import Estimate
 
@@ -86,18 +87,36 @@ def test_sets_that_do_not_fit_are_named(generated, refits, said):
         series.discriminative(np.zeros((10, 4, 2)), generated, refits=refits)
 
 
+def test_of_long_series_windows_from_the_first_step_to_the_last_are_read():
+    clock_NTE = np.broadcast_to(np.arange(20.0)[None, :, None], (12, 20, 1))
+    real, generated = series._sets(3, 12, 8, 0, real=clock_NTE, generated=100 + clock_NTE)
+    np.testing.assert_array_equal(generated, 100 + real)
+    assert real.shape == (12, 8, 1) and np.all(np.diff(real, axis=1) == 1)
+    # a row for each part, of which none has a time of its own
+    np.testing.assert_array_equal(real[:, 0, 0].reshape(3, 4), [[0, 4, 8, 12]] * 3)
+    (whole,) = series._sets(3, 12, 20, 0, real=clock_NTE)
+    np.testing.assert_array_equal(whole, clock_NTE)
+    few = {"refits": 3, "steps": 1, "longest": 3}
+    sets = autoregression(0)[:6], autoregression(1)[:6]
+    assert series.discriminative(*sets, **few).length == 3
+    assert series.predictive(*sets, **few).length == 3
+
+
 def test_a_single_step_has_no_next_one():
     with pytest.raises(UsageError, match="no next one"):
         series.predictive(np.zeros((10, 1, 2)), np.zeros((10, 1, 2)))
 
 
 def test_an_evaluation_has_the_scores_of_series_with_their_intervals(monkeypatch):
-    apart = series.Discriminative(Estimate(0.2, 0.125, 0.25), (0.7, 0.7), N)
-    ahead = series.Predictive(Estimate(3.0, 2.0, 4.0), Estimate(2.0, 1.0, 3.0), (3.0,), (2.0,), N)
+    apart = series.Discriminative(Estimate(0.2, 0.125, 0.25), (0.7, 0.7), N, T)
+    ahead = series.Predictive(
+        Estimate(3.0, 2.0, 4.0), Estimate(2.0, 1.0, 3.0), (3.0,), (2.0,), N, T
+    )
     monkeypatch.setattr(series, "discriminative", lambda *sets: apart)
     monkeypatch.setattr(series, "predictive", lambda *sets: ahead)
     real, made = autoregression(0), autoregression(1)
-    found = likeness.of_series({"inputs": {"kind": "real", "size": E}}, real, made)
+    own, interrupt = {"inputs": {"kind": "real", "size": E}}, Interrupt()
+    found = likeness.of_series(own, real, made, interrupt)
     assert found.metrics == {
         "discriminative_score": apart.score.value,
         "predictive_score": ahead.score.value,
@@ -108,6 +127,12 @@ def test_an_evaluation_has_the_scores_of_series_with_their_intervals(monkeypatch
     assert stored["discriminative"]["score"] == list(apart.score)
     assert stored["predictive"]["of_real"] == list(ahead.of_real)
     assert stored["discriminative"]["n"] == stored["predictive"]["n"] == N
-    assert "discriminative score 0.200, 0.125 to 0.250 by 2 refits" in found.sentence
-    nothing = likeness.of_series({"inputs": {"kind": "vector", "size": 2}}, real[:, 0], made[:, 0])
-    assert nothing == ({}, {}, "")
+    assert found.sentence == f"discriminative score 0.200, 0.125 to 0.250 by 2 refits, n={N}"
+    longer = likeness.of_series(own, *(np.tile(x, (1, 2, 1)) for x in (real, made)), interrupt)
+    assert longer.sentence == f"{found.sentence}, windows of {T} of {2 * T} steps"
+    other = {"inputs": {"kind": "vector", "size": 2}}
+    assert likeness.of_series(other, real[:, 0], made[:, 0], interrupt) == ({}, {}, "")
+    interrupt.requested = "SIGTERM"
+    monkeypatch.setattr(series, "predictive", None)  # is not come to
+    with pytest.raises(Interrupted):
+        likeness.of_series(own, real, made, interrupt)

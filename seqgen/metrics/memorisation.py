@@ -13,6 +13,7 @@ from seqgen.metrics.intervals import Estimate, share
 from seqgen.metrics.samples import checked, nearest, thinned
 
 NEAR = 0.01  # share of held-out examples that are at least as near to the training set
+TRAINED = 60_000  # training examples at most
 COPY = 1e-6  # of the training set's spread: what is nearer is the same but for rounding
 
 
@@ -36,7 +37,7 @@ def nearest_neighbours(
     k: int = 5,
     *,
     most: int = 1000,
-    most_trained: int = 60_000,
+    most_trained: int = TRAINED,
     seed: int = 0,
 ) -> Memorisation:
     """The three-sample test for data copying (after Meehan et al. 2020).
@@ -54,7 +55,7 @@ def nearest_neighbours(
     examples that are left out go unseen.
     """
     train_TF, held_out_NF, generated_MF = checked(
-        train=train_TF, held_out=held_out_NF, generated=generated_MF
+        dtype=None, train=train_TF, held_out=held_out_NF, generated=generated_MF
     )
     if not 2 <= k <= len(train_TF):
         raise UsageError(f"k must be in [2, {len(train_TF)}], the training examples, not {k}")
@@ -62,7 +63,8 @@ def nearest_neighbours(
     train_TF = thinned(train_TF, max(most_trained, k), random)
     held_out_NF = thinned(held_out_NF, most, random)
     generated_MF = thinned(generated_MF, most, random)
-    same = COPY * np.sqrt(np.sum(train_TF.var(axis=0)))
+    some_TF = train_TF[: max(most, k)]  # in random order, and enough for a spread
+    same = COPY * np.sqrt(np.sum(some_TF.var(axis=0, dtype=np.float64)))
     held_out_N, copy_N = _nearness(held_out_NF, train_TF, k, same)
     generated_M, copy_M = _nearness(generated_MF, train_TF, k, same)
     n, m = len(held_out_N), len(generated_M)

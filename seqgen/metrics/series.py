@@ -20,6 +20,7 @@ from seqgen.metrics.intervals import Estimate, of_refits
 from seqgen.metrics.samples import checked, thinned
 
 REFITS = 5
+LONGEST = 100  # steps of a series that are read
 READER = RecurrentOptions(cell="gru", hidden_size=24)
 STEPS, BATCH, LEARNING_RATE = 500, 64, 1e-2
 
@@ -30,6 +31,7 @@ class Discriminative(NamedTuple):
     score: Estimate  # |accuracy - 1/2| of held-out series: 0 where they are alike, 1/2 at most
     accuracies: tuple[float, ...]  # of each refit
     n: int  # series of each set; every one is held out once
+    length: int  # steps of each that were read
 
 
 class Predictive(NamedTuple):
@@ -40,6 +42,7 @@ class Predictive(NamedTuple):
     errors: tuple[float, ...]  # of each refit
     errors_of_real: tuple[float, ...]
     n: int  # real series; every one is tried once
+    length: int  # steps of each that were read
 
 
 def discriminative(
@@ -48,6 +51,7 @@ def discriminative(
     *,
     refits: int = REFITS,
     most: int = 1000,
+    longest: int = LONGEST,
     steps: int = STEPS,
     seed: int = 0,
 ) -> Discriminative:
@@ -60,12 +64,15 @@ def discriminative(
 
     Args:
       most: series of each set at most, drawn at random.
-      steps: of training in each refit; the cost is refits * steps batches of 64 series.
+      longest: steps read of a series. Of a longer one it is a window of so many consecutive steps;
+        the windows of each part are spaced evenly from the first step to the last, in both sets
+        alike. What takes more steps than that to be seen is not seen.
+      steps: of training in each refit; the cost is refits * steps batches of 64 such windows.
 
     Raises:
       UsageError: sets that are not series of one shape, or are too small for so many refits.
     """
-    x_NTE, y_NTE = _sets(refits, most, seed, real=real_NTE, generated=generated_MTE)
+    x_NTE, y_NTE = _sets(refits, most, longest, seed, real=real_NTE, generated=generated_MTE)
     n, keys_R = len(x_NTE), jax.random.split(jax.random.key(seed), refits)
     trained_RJ, tried_RJ = (np.concatenate([p, n + p], axis=1) for p in _parts(n, refits))
     both_JTE = np.concatenate([x_NTE, y_NTE])
@@ -73,7 +80,7 @@ def discriminative(
     signed = of_refits(accuracy_R - 0.5)
     low, high = sorted((abs(signed.low), abs(signed.high)))
     score = Estimate(abs(signed.value), 0.0 if signed.low <= 0 <= signed.high else low, high)
-    return Discriminative(_within(score, 0.5), tuple(accuracy_R.tolist()), n)
+    return Discriminative(_within(score, 0.5), tuple(accuracy_R.tolist()), *x_NTE.shape[:2])
 
 
 def predictive(
@@ -82,6 +89,7 @@ def predictive(
     *,
     refits: int = REFITS,
     most: int = 1000,
+    longest: int = LONGEST,
     steps: int = STEPS,
     seed: int = 0,
 ) -> Predictive:
@@ -91,7 +99,7 @@ def predictive(
     above that of a forecaster that learned from real series. Parts, arguments and errors are those
     of `discriminative`. The authors' code forecasts the last feature alone, from the others.
     """
-    x_NTE, y_NTE = _sets(refits, most, seed, real=real_NTE, generated=generated_MTE)
+    x_NTE, y_NTE = _sets(refits, most, longest, seed, real=real_NTE, generated=generated_MTE)
     if x_NTE.shape[1] < 2:
         raise UsageError("a series of one step has no next one to predict")
     errors, parts = [], _parts(len(x_NTE), refits)
@@ -99,7 +107,7 @@ def predictive(
         keys_R = jax.random.split(jax.random.key(seed), refits)  # both begin alike
         errors.append(np.asarray(_errors(steps, keys_R, *parts, source_NTE, x_NTE), float))
     score, of_real = (_within(of_refits(error_R), np.inf) for error_R in errors)
-    return Predictive(score, of_real, *(tuple(e.tolist()) for e in errors), len(x_NTE))
+    return Predictive(score, of_real, *(tuple(e.tolist()) for e in errors), *x_NTE.shape[:2])
 
 
 @partial(jax.jit, static_argnums=0)
@@ -172,8 +180,8 @@ def _fitted(
     return partial(reader.apply, params)
 
 
-def _sets(refits: int, most: int, seed: int, **sets: np.ndarray) -> list[np.ndarray]:
-    """As many series of each set, in random order, a multiple of the refits."""
+def _sets(refits: int, most: int, longest: int, seed: int, **sets: np.ndarray) -> list[np.ndarray]:
+    """As many series of each set, in random order, a multiple of the refits; at most so long."""
     if refits < 2:
         raise UsageError(f"refits must be at least 2 for an interval, not {refits}")
     shapes = [np.shape(values) for values in sets.values()]
@@ -187,8 +195,14 @@ def _sets(refits: int, most: int, seed: int, **sets: np.ndarray) -> list[np.ndar
             )
     arrays, random = checked(least=2 * refits, **sets), np.random.RandomState(seed)
     n = min(most, *map(len, arrays)) // refits * refits
-    drawn = [thinned(array, n, random) for array in arrays]
-    return [d.reshape(n, *shapes[0][1:]).astype(jnp.result_type(float)) for d in drawn]
+    drawn = [thinned(array, n, random).reshape(n, *shapes[0][1:]) for array in arrays]
+    length = min(longest, shapes[0][1])
+    start_N = np.tile(np.linspace(0, shapes[0][1] - length, n // refits).astype(int), refits)
+    place_NT = start_N[:, None] + np.arange(length)
+    return [
+        np.take_along_axis(x_NTE, place_NT[:, :, None], axis=1).astype(jnp.result_type(float))
+        for x_NTE in drawn
+    ]
 
 
 def _parts(n: int, refits: int) -> tuple[np.ndarray, np.ndarray]:

@@ -17,6 +17,10 @@ MEMORISED = "memorised"
 TOLD_APART = "told apart"
 ALIKE = "indistinguishable"
 TESTS = 3  # kernel, classifier, memorisation
+LEAST = 12  # examples of each set
+ALPHA = 0.05  # of all looks together
+POWER = 0.8  # with which is noticed what is said to be
+MOST = 1000  # examples of each set that a test uses
 PERMUTATIONS = 1999  # at most: below a level of 1 / 2000 the classifier is alone
 
 
@@ -39,10 +43,10 @@ def judged(
     *,
     look: int,
     looks: int | None = None,
-    alpha: float = 0.05,
-    power: float = 0.8,
+    alpha: float = ALPHA,
+    power: float = POWER,
     least_coverage: float = 0.8,
-    most: int = 1000,
+    most: int = MOST,
     seed: int = 0,
 ) -> Verdict:
     """Collapsed, memorised, told apart or indistinguishable, the first of these that holds.
@@ -65,7 +69,7 @@ def judged(
     if not 0 < power < 1:
         raise UsageError(f"power must be in (0, 1), not {power}")
     train_TF, held_out_NF, generated_MF = checked(
-        least=12, train=train_TF, held_out=held_out_NF, generated=generated_MF
+        LEAST, None, train=train_TF, held_out=held_out_NF, generated=generated_MF
     )
     level = two_sample.spent(alpha, look, looks, TESTS)
     how = {"most": most, "seed": seed}
@@ -91,3 +95,12 @@ def judged(
     noticed = f"a classifier right on {100 * least:.1f} % would be noticed with power {power}"
     reason = noticed if least < 1 else "too few examples to notice anything"
     return Verdict(ALIKE, f"{ALIKE} at n={n}: {reason}", *found)
+
+
+def noticed(held_out: int, look: int) -> float:
+    """The least accuracy of a classifier that `judged` would notice at a look without an end.
+
+    held_out: examples, and at least as many generated ones.
+    """
+    n = min(held_out, MOST) // 2 * 2  # half of each set is tried
+    return two_sample.detectable(n, two_sample.spent(ALPHA, look, None, TESTS), POWER)
