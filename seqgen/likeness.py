@@ -2,14 +2,13 @@
 
 Told apart or not, collapsed or copied (`metrics/verdict.py`); how many modes of a known mixture;
 what recurrent networks make of series (`metrics/series.py`); and pictures of real and generated
-examples. `train.py` takes such looks too, to end a run by them.
+examples. `looks.py` ends runs by such comparisons.
 """
 
-import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,10 +18,9 @@ from seqgen import decoding, marks, pictures, run_directory
 from seqgen import run as runs
 from seqgen.datasets import Dataset
 from seqgen.details import Details, every
-from seqgen.errors import UsageError, require
+from seqgen.errors import UsageError
 from seqgen.interrupt import Interrupt, Interrupted
 from seqgen.metrics import Meaning, coverage, memorisation, series, two_sample, verdict
-from seqgen.objectives import Objective
 from seqgen.run import Found, Run
 
 SAMPLES = 2500  # generated, as in the published tables of modes
@@ -30,7 +28,6 @@ TRAINED = memorisation.TRAINED  # training examples at most that samples may be 
 NUMBERS = 2**27  # in them at most: half a gigabyte
 BLOCK = 500  # generated at once
 SHOWN = 10  # examples of a row in a picture
-KINDS = ("image", "vector", "real")  # of inputs that are numbers
 
 REPORTS = {
     "modes": Meaning("", larger_is_better=True),
@@ -48,93 +45,6 @@ REPORTS = {
     "predictive_score": Meaning("", larger_is_better=False),
     "predictive_score_of_real": Meaning("", larger_is_better=False),
 }
-
-
-class Look(NamedTuple):
-    """What a look at the samples of a run says while it is trained."""
-
-    numbers: dict[str, Any]  # of REPORTS, and the verdict's word
-    sentence: str
-    ending: str | None  # why the run ends here; None: it goes on
-
-
-def looker(
-    objective: Objective, dataset: Dataset, detectable: float
-) -> Callable[[Found, Any, int, Interrupt], Look]:
-    """(parameters, the dataset's arrays, number of the look from 1, interrupt) -> what it says.
-
-    The first `SAMPLES` held-out examples of validation beside as many samples, whose noise is the
-    same at every look. The levels of all looks add up to verdict's alpha, so they fall with the
-    number: what the tests would still have noticed is said each time. The run ends where they would
-    have noticed a classifier that is right on the share `detectable` and did not. Raises UsageError
-    where no examples of numbers are made, and where there are too few to notice that.
-    """
-    kind = dataset.spec["inputs"]["kind"]
-    if objective.generate is None or runs.writes_answers(objective) or kind not in KINDS:
-        raise UsageError(
-            "stop_when_indistinguishable compares samples with data: that takes an objective that "
-            "makes pictures, points or series"
-        )
-    require("scipy.stats", "data")  # not after an hour of training
-    refuse_few(dataset, detectable)
-    generate = jax.jit(partial(objective.generate, options=decoding.Options()))
-    kept: list[Any] = []  # the examples: they are read once
-
-    def look(found: Found, arrays: Any, number: int, interrupt: Interrupt) -> Look:
-        if not kept:
-            real = examples(found, dataset, "valid", SAMPLES, arrays, interrupt)
-            kept.extend([real, trained(found, dataset, arrays, interrupt)])
-        (real, classes_N), (train, partly) = kept
-        made, _ = generated(generate, found, classes_N)
-        if interrupt.requested:
-            raise Interrupted(interrupt.requested)
-        if not np.all(np.isfinite(made)):
-            return Look({}, f"look {number}: samples are not finite", None)
-        judged = verdict.judged(flat(train), flat(real), flat(made), look=number)
-        numbers = numbers_of(judged) | {"verdict": judged.word}
-        said, ending = f"look {number}: {judged.sentence}{partly}", None
-        if judged.word == verdict.ALIKE and numbers["detectable_accuracy"] <= detectable:
-            ending = f"the two-sample tests can't tell generated from real; {said}"
-        return Look(numbers, said, ending)
-
-    return look
-
-
-def refuse_few(dataset: Dataset, detectable: float) -> None:
-    """Raises UsageError where even the first look, with the most to spend, could end no run."""
-    for split in ("train", "valid"):
-        if (n := size(dataset, split, verdict.LEAST)) < verdict.LEAST:
-            raise UsageError(
-                f"stop_when_indistinguishable needs at least {verdict.LEAST} examples of {split}, "
-                f"not {n}"
-            )
-    most = min(SAMPLES, verdict.MOST)
-    n = size(dataset, "valid", most)
-    least = verdict.noticed(n, 1)
-    if least > detectable:
-        counts = range(verdict.LEAST, most + 1)
-        needed = next((c for c in counts if verdict.noticed(c, 1) <= detectable), None)
-        raise UsageError(
-            f"stop_detectable={detectable} can't be had of n={n} examples of valid: the first look "
-            f"would notice a classifier right on a share of {math.ceil(1000 * least) / 1000}; "
-            + (f"that takes n={needed}" if needed else f"n={most} are the most that are used")
-        )
-
-
-def size(dataset: Dataset, split: str, most: int) -> int:
-    """The examples of a split, counted as far as `most`."""
-
-    @partial(jax.jit, static_argnums=2)
-    def real(arrays, index, shape):
-        return jnp.sum(dataset.batch(arrays, split, index, None, *shape)["weight_B"] > 0)
-
-    count = 0
-    for index in range(dataset.num_batches[split]):
-        shape = dataset.shape(split, index, False)
-        count += int(real(dataset.arrays, jnp.int32(index), shape))
-        if count >= most:
-            return most
-    return count
 
 
 def numbers_of(judged: verdict.Verdict) -> dict[str, float]:
@@ -178,7 +88,7 @@ def describer(
 def examples(
     found: Found, dataset: Dataset, split: str, most: int, arrays: Any, interrupt: Interrupt
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The first so many examples of a split, and their classes, 0 where they have none."""
+    """The first so many regular examples of a split, and their classes, 0 where they have none."""
 
     targets = dataset.spec["targets"]
     classed = targets["kind"] == "category" and targets["per"] == "sequence"
@@ -198,6 +108,9 @@ def examples(
         if count >= most:
             break
     inputs, targets = (np.concatenate([p[n] for p in pieces]) for n in ("inputs", "targets"))
+    if "held_out" in dataset.spec:  # nothing like it is to be made
+        regular_N = targets != dataset.spec["held_out"]
+        inputs, targets = inputs[regular_N], targets[regular_N]
     return inputs[:most], targets[:most]
 
 

@@ -14,7 +14,7 @@ import jax
 from jax.sharding import NamedSharding, PartitionSpec
 from ml_collections import config_dict
 
-from seqgen import backend, environment, frames, likeness, optimizer, plan, run_directory
+from seqgen import backend, environment, frames, likeness, looks, optimizer, plan, run_directory
 from seqgen import config as configs
 from seqgen import run as runs
 from seqgen import step as steps
@@ -45,7 +45,7 @@ class Session(NamedTuple):
     call: Call  # see `caller`
     observe: Callable[[steps.Monitor, jax.Array], steps.Monitor]
     validate: Callable[[dict[str, Any], Any, Interrupt], dict[str, float]]
-    look: Callable[[Found, Any, int, Interrupt], likeness.Look] | None  # if the run may end by one
+    look: Callable[[Found, Any, int, Interrupt], looks.Look] | None  # if the run may end by one
     film: Callable[[int, dict[str, Any]], None]  # takes (step, parameters), see `frames`
 
 
@@ -107,8 +107,8 @@ def prepare(config: config_dict.ConfigDict, workdir: Path, progress: Progress) -
 
         return steps.make_step(objective, optimizers, batch, options, mesh)
 
-    looks = options.stop_when_indistinguishable
-    look = likeness.looker(objective, dataset, options.stop_detectable) if looks else None
+    ends = options.stop_when_indistinguishable
+    look = looks.looker(objective, dataset, options.stop_detectable) if ends else None
     record(config, stored, dataset, layout, workdir, progress)
     say_where_the_schedules_end(options, chains, progress)
     arrays = jax.device_put(dataset.arrays, everywhere)
@@ -119,7 +119,7 @@ def prepare(config: config_dict.ConfigDict, workdir: Path, progress: Progress) -
         dataset=dataset,
         arrays=arrays,
         layout=layout,
-        reports=objective.reports | (likeness.REPORTS if looks else {}),
+        reports=objective.reports | (likeness.REPORTS if ends else {}),
         begin=jax.jit(begin, out_shardings=placed),
         target=jax.tree.map(lambda s, p: s.update(sharding=p), shapes, placed),
         call=caller(step_on, dataset, layout, (placed, everywhere)),

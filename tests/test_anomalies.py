@@ -35,6 +35,7 @@ def untrained(workdir, model, held_out="8"):
     return run, stored_runs.Found(1, params, memory, "0" * 64), dataset
 
 
+@pytest.mark.slow
 def test_each_score_is_what_it_is_called_whatever_is_computed_together(tmp_path, monkeypatch):
     run, found, dataset = untrained(tmp_path, "vae")
     model, own = configs.model(run.config, run.spec), found.params["model"]

@@ -51,6 +51,7 @@ ORDER = (
     "animation",
     "details",
     "likeness",
+    "looks",
     "anomalies",
     "latent_texts",
     "latents",

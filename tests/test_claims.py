@@ -77,7 +77,7 @@ def test_every_claim_says_what_decides_and_whether_it_was_run(name):
     assert len({study.directory(c, Path()) for c in claim.runs.values()}) == len(claim.runs)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", study.names(FOLDER))
 def test_every_claim_is_decided_once_there_are_runs(name, tmp_path, monkeypatch):
     """Of as few steps as there can be, and one run for all of a model."""
@@ -98,7 +98,7 @@ def test_every_claim_is_decided_once_there_are_runs(name, tmp_path, monkeypatch)
     assert (tmp_path / "studies" / name / "picture.png").read_bytes()[1:4] == b"PNG"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_codes_of_few_numbers_lose_more(tmp_path):
     command = [sys.executable, "launch.py", "study", "--claim=compression"]
     subprocess.run([*command, f"--workdir={tmp_path}"], cwd=FOLDER.parents[1], check=True)

@@ -97,6 +97,7 @@ def answering(count):
     return c
 
 
+@pytest.mark.slow
 def test_no_number_depends_on_the_buckets():
     mesh = jax.make_mesh((2,), ("batch",), (jax.sharding.AxisType.Auto,))
     found, count = {}, 2

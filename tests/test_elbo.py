@@ -81,6 +81,7 @@ def test_with_the_exact_posterior_every_bound_is_the_likelihood(bound):
         assert found == pytest.approx(-log_p_B().mean(), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_more_samples_tighten_the_bound():
     params = parameters(scale=0.5)
 

@@ -166,7 +166,7 @@ def test_a_digit_that_was_never_seen_is_anomalous_to_an_autoencoder(tmp_path):
     assert found["false_alarms_squared_error"] <= 0.12
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_generated_digits_are_recognised_as_what_was_asked_for(tmp_path):
     trained(tmp_path / "gan", "digits_gan.py")
     trained(tmp_path / "reader", "digits.py")
@@ -179,7 +179,7 @@ def test_generated_digits_are_recognised_as_what_was_asked_for(tmp_path):
     assert read["classifier_accuracy"] < 0.8
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_sines_begin_to_be_covered_by_series_of_a_recurrent_generator(tmp_path):
     shortened = ("num_steps=500", "schedule_steps=2500", "eval_every=500")
     found = trained(tmp_path / "run", "sines_gan.py", *(f"--config.{o}" for o in shortened))
@@ -187,7 +187,7 @@ def test_sines_begin_to_be_covered_by_series_of_a_recurrent_generator(tmp_path):
     assert 0 <= found["predictive_score_of_real"] < found["predictive_score"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_sentences_need_their_latent_vector_only_where_something_is_done_for_it(tmp_path):
     kl = {
         variant: trained(tmp_path / variant, f"text_vae.py:{variant}")["kl"]

@@ -47,6 +47,7 @@ def recorded(workdir):
     return {file.name: file.read_bytes() for file in (workdir / "frames").iterdir()}
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_leaves_the_same_frames_and_a_film_of_them(tmp_path):
     runs.run(game(), tmp_path / "whole", unevaluated)
     pieces = tmp_path / "pieces"

@@ -62,6 +62,7 @@ def test_a_picture_file_has_one_caption_however_it_is_asked(opened, picture):
     assert described(opened, prompt, beam=1) == [text]
 
 
+@pytest.mark.slow
 def test_a_caption_is_marked_with_its_picture_and_made_again(opened, picture):
     prompt = generate.given(opened[0], None, picture)
     (file,) = generate.generate(*opened, 1, prompt, decoding.Options(), 7)

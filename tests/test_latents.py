@@ -114,6 +114,7 @@ def test_bad_requests_are_one_sentence(opened):
             samples.make(run, found, range(1), prompt, decoding.Options(**options), 0)
 
 
+@pytest.mark.slow
 def test_series_are_generated_as_the_data_write_them(tmp_path):
     changed = {"model.likelihood": "gaussian", "dataset.length": 6, "dataset.test_size": 20}
     run, found = trained(tmp_path / "run", dataset="sines", **changed)

@@ -9,7 +9,7 @@ import runs
 from test_train import stop_in
 
 from seqgen import config as configs
-from seqgen import likeness, run_directory
+from seqgen import likeness, looks, run_directory
 from seqgen.checkpoint import Checkpoints
 from seqgen.datasets import points
 from seqgen.errors import UsageError
@@ -44,7 +44,7 @@ def few(monkeypatch):
 def looker(size, detectable=DETECTABLE):
     options = points.Options(batch_size=100, shape="moons", test_size=size)
     dataset = points.make(options)
-    return likeness.looker(Objective((), None, None, None, {}, drawn), dataset, detectable)
+    return looks.looker(Objective((), None, None, None, {}, drawn), dataset, detectable)
 
 
 def look(number=1, scale=1.0, shift=0.0, *of):
@@ -125,7 +125,7 @@ def test_copies_are_noticed_from_wherever_in_the_training_set(monkeypatch, tmp_p
     found = Found(0, {"copied": train_N2[2 * N :]}, {}, digest="")  # of three times N
 
     def judged():
-        take = likeness.looker(Objective((), None, None, None, {}, copied), dataset, DETECTABLE)
+        take = looks.looker(Objective((), None, None, None, {}, copied), dataset, DETECTABLE)
         with Interrupt() as interrupt:
             return take(found, dataset.arrays, 1, interrupt)
 
@@ -143,10 +143,10 @@ def test_looks_are_at_numbers_whatever_the_data_have_beside_them():
     maker = Objective((), None, None, None, {}, drawn)
     captions = {"kind": "category", "size": 9, "per": "answer", "length": 7}
     captioned = dataset._replace(spec=dataset.spec | {"targets": captions})
-    likeness.looker(maker, captioned, DETECTABLE)
+    looks.looker(maker, captioned, DETECTABLE)
     sentences = dataset.spec | {"inputs": {"kind": "token", "size": 9}}
     with pytest.raises(UsageError, match="makes pictures, points or series"):
-        likeness.looker(maker, dataset._replace(spec=sentences), DETECTABLE)
+        looks.looker(maker, dataset._replace(spec=sentences), DETECTABLE)
 
 
 def described(monkeypatch, tmp_path, size, scale):
@@ -200,7 +200,7 @@ def third(then=lambda session, interrupt: session):
                 raise Interrupted(interrupt.requested)
             word = "indistinguishable" if number == 3 else "collapsed"
             said = f"look {number}: {word}"
-            return likeness.Look({"verdict": word}, said, said if number == 3 else None)
+            return looks.Look({"verdict": word}, said, said if number == 3 else None)
 
         assert session.look is not None
         return then(session._replace(look=take), interrupt)
@@ -213,6 +213,7 @@ def verdicts(workdir):
     return [(r["step"], r["verdict"]) for r in records if "verdict" in r]
 
 
+@pytest.mark.slow
 def test_looks_end_a_run_where_they_would_have_had_it_not_been_stopped_and_lengthened(tmp_path):
     whole, pieces = tmp_path / "whole", tmp_path / "pieces"
     assert runs.run(small(20), whole, third()) == "look 3: indistinguishable"

@@ -52,6 +52,7 @@ def test_what_is_wrong_is_told_apart(generated):
     assert found.score.value <= found.score.high <= 0.5
 
 
+@pytest.mark.slow
 def test_errors_of_a_forecaster_are_those_of_the_process():
     real = autoregression(0)
     same = series.predictive(real, autoregression(1), **QUICK)

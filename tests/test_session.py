@@ -59,6 +59,7 @@ def explicit(config, session, rules, count):
     return params
 
 
+@pytest.mark.slow
 def test_each_player_follows_an_optimizer_of_its_own(tmp_path):
     config = game()
     config.players.generator.rule = "adam"

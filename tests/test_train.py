@@ -177,6 +177,7 @@ def test_killed_while_the_first_records_are_written_it_begins_anew(file, tmp_pat
     runs.run(config, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_the_plateau_was_reached_in_the_run_that_is_resumed(tmp_path):
     """Without it the comparison above would not see a lost monitor."""
     config = runs.small("average_and_plateau", tmp_path)

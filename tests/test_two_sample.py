@@ -65,6 +65,7 @@ def by_classifier(x_NF, y_MF, seed):
     return two_sample.classifier(x_NF, y_MF, seed=seed).p_value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("test", [by_kernel, by_classifier])
 @pytest.mark.parametrize("draw", ["normal", "ring"])
 def test_equal_distributions_are_told_apart_no_more_often_than_alpha(test, draw):
