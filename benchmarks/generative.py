@@ -1,7 +1,7 @@
 """A training step of generative models against the same models in PyTorch, as ratios of medians.
 
 python benchmarks/generative.py [--rounds=7] [--json=FILE]     (extra `bench`)
-PyTorch runs eagerly and compiled (`torch.compile`), and the faster of the two counts. `ring_gan` and
+PyTorch runs eagerly and compiled (`torch.compile`); the faster of the two counts. `ring_gan` and
 `mnist_gan` are the experiments of that name, `vae` is experiments/mnist_vae.py, and `iwae` the same
 with 50 samples of 20 pictures. Ours is the train step of every run, with all that it logs and
 guards, and as many of them in one dispatch as a run would have. A step of an adversarial game is
