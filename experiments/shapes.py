@@ -1,8 +1,8 @@
 """Pictures of coloured shapes, and the sentence that tells what they are and how they lie.
 
 python launch.py train --config=experiments/shapes.py        (default, blind)
-8 to 10 minutes on one CPU core, mostly busy; test exact match 99.2 and 99.4 % (seeds 1 and 2), of
-the same decoder without the picture 0 %.
+5 minutes on 2 CPU cores; test exact match 99.3 %, the mean of 3 seeds (99.2 to 99.4 %), of the same
+decoder without the picture 0 %.
 """
 
 from ml_collections import config_dict
