@@ -28,6 +28,7 @@ TRAINED = memorisation.TRAINED  # training examples at most that samples may be 
 NUMBERS = 2**27  # in them at most: half a gigabyte
 BLOCK = 500  # generated at once
 SHOWN = 10  # examples of a row in a picture
+KINDS = ("image", "vector", "real")  # of inputs that are numbers
 
 REPORTS = {
     "modes": Meaning("", larger_is_better=True),

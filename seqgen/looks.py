@@ -21,8 +21,6 @@ from seqgen.metrics import verdict
 from seqgen.objectives import Objective
 from seqgen.run import Found
 
-KINDS = ("image", "vector", "real")  # of inputs that are numbers
-
 
 class Look(NamedTuple):
     """What a look at the samples of a run says while it is trained."""
@@ -44,7 +42,7 @@ def looker(
     where no examples of numbers are made, and where there are too few to notice that.
     """
     kind = dataset.spec["inputs"]["kind"]
-    if objective.generate is None or runs.writes_answers(objective) or kind not in KINDS:
+    if objective.generate is None or runs.writes_answers(objective) or kind not in likeness.KINDS:
         raise UsageError(
             "stop_when_indistinguishable compares samples with data: that takes an objective that "
             "makes pictures, points or series"
