@@ -149,7 +149,7 @@ def write(
         written.append(folder / f"{name}-{index:04d}.{ending}")
         marks.write(written[-1], content, common | {"index": index})
     what = f"an example and variations of it, {name}"
-    drawn = picture(run, found, one, made[:SHOWN], scale, seed, f"{what} (generated)")
+    drawn = picture(run, found, one, made[:SHOWN], scale, seed, f"{name} (generated)")
     written.append(folder / f"{name}-around.png")
     marks.write(written[-1], drawn, marks.mark(run, found) | {"what": what})
     return written
