@@ -49,7 +49,7 @@ def load(workdir: Path) -> Run:
 
 
 def writes_answers(objective: Objective) -> bool:
-    """Whether it makes answers. Data may have answers that a model of their inputs does not read"""
+    """Whether it makes answers: data may have some that a model of their inputs does not read."""
     return "exact_match" in objective.reports
 
 
@@ -73,8 +73,8 @@ def parameters(run: Run, which: str | int) -> Found:
     target = {kept: shapes, SHARED: memory["shared"]}
     with Checkpoints(run.workdir, writer=False) as checkpoints:
         restored = checkpoints.restore(target, checked(which))
-        kept, shared = restored.state[kept], restored.state[SHARED]
-        return Found(restored.step, kept, {"shared": shared}, restored.digest)
+        params, shared = restored.state[kept], restored.state[SHARED]
+        return Found(restored.step, params, {"shared": shared}, restored.digest)
 
 
 def checked(which: str | int) -> str | int:
