@@ -143,7 +143,8 @@ def checkpoint_evaluator(
 
     def evaluate(found: Found, interrupt: Interrupt) -> dict[str, Any]:
         began = time.monotonic()
-        found = found._replace(params=jax.device_put(found.params, everywhere))
+        params, memory = jax.device_put((found.params, found.memory), everywhere)
+        found = found._replace(params=params, memory=memory)
         metrics = measure(found.params, arrays, interrupt)
         folder = run_directory.folder(run.workdir, "evaluations")
         place = folder / f"{split}-{found.step}{mark}"

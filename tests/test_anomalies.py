@@ -31,7 +31,8 @@ def untrained(workdir, model, held_out="8"):
     objective = configs.assemble(c, dataset.spec)
     run = stored_runs.Run(workdir, c, dataset.spec, dataset.fingerprint, objective)
     batch = stored_runs.example(dataset.spec, 1)
-    params, memory = jax.jit(objective.init)(jax.random.key(0), batch)
+    begun = jax.jit(objective.init)(jax.random.key(0), batch)
+    params, memory = jax.device_put(begun, jax.devices()[0])  # where a checkpoint is restored
     return run, stored_runs.Found(1, params, memory, "0" * 64), dataset
 
 
