@@ -46,7 +46,8 @@ def cutout(key: jax.Array, x_HWC: jax.Array) -> jax.Array:
     for axis, key_side in enumerate(jax.random.split(key)):
         side = x_HWC.shape[axis]
         size = round(HOLE * side)
-        first = jax.random.randint(key_side, (), -(size // 2), side - size // 2)
+        half = size // 2
+        first = jax.random.randint(key_side, (), -half, side - size + half + 1)
         place = jnp.arange(side).reshape([-1 if a == axis else 1 for a in range(3)])
         inside &= (first <= place) & (place < first + size)
     return jnp.where(inside, 0, x_HWC)

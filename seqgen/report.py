@@ -15,7 +15,7 @@ from seqgen import config as configs
 from seqgen import run as runs
 from seqgen.alignment import ATTENTION
 from seqgen.latent_texts import FOLDER
-from seqgen.metrics import Meaning
+from seqgen.metrics import Meaning, frechet
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -138,7 +138,9 @@ def results_table(
         stored = run_directory.read_json(file, ("split", "step", "changed", "metrics"))
         how = "".join(f", {name}={value}" for name, value in stored["changed"].items())
         rows.append((f"{stored['split']}, step {stored['step']}{how}", stored["metrics"]))
-    meanings = {name: m for name, m in meanings.items() if any(name in found for _, found in rows)}
+    found = dict.fromkeys(name for _, metrics in rows for name in metrics)
+    named = {n: Meaning("", larger_is_better=False) for n in found if n.startswith(frechet.NAME)}
+    meanings = {name: m for name, m in (meanings | named).items() if name in found}
     numbers = [(label, *(f"{number(m.get(n)):.5g}" for n in meanings)) for label, m in rows]
     header = ("evaluation", *(labelled(n, meanings) for n in meanings))
     return table(header, numbers, style="numbers")

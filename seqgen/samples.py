@@ -15,7 +15,7 @@ import numpy as np
 
 from seqgen import alignment, backend, decoding, pictures, plan
 from seqgen import config as configs
-from seqgen.datasets import files, images, sines
+from seqgen.datasets import files, images, tables
 from seqgen.errors import UsageError, unknown
 from seqgen.run import Found, Run, writes_answers
 
@@ -149,11 +149,11 @@ def file_of(run: Run, row: np.ndarray) -> tuple[bytes, str]:
     if run.spec["inputs"]["kind"] == "image":
         return pictures.picture(row), "png"
     data = configs.part("dataset", run.config.dataset.name)
-    # rows of pictures and the like are written as sines are
-    text = getattr(data, "decode", sines.decode)(run.spec, row)
     if run.spec["inputs"]["kind"] == "token":
-        return f"{text}\n".encode(), "txt"
-    return text.encode(), "csv"
+        return f"{data.decode(run.spec, row)}\n".encode(), "txt"
+    if hasattr(data, "decode"):
+        return data.decode(run.spec, row).encode(), "csv"
+    return tables.written(row).encode(), "csv"  # the rows of a picture, and the like
 
 
 def refuse_unusual(run: Run, options: decoding.Options) -> None:

@@ -280,6 +280,10 @@ def test_evaluating_other_data_or_an_unknown_split_is_refused(run, tmp_path):
 
 def test_the_report_is_one_page_with_its_pictures_inside(run, best):
     generate.generate(run, best, 1, None, OPTIONS, 0)
+    numbers = {"loss": 1.5, "fd-pixels, n=25": 0.1234}  # a distance is called after what it is of
+    stored = {"split": "valid", "step": 3, "changed": {"features": "ab"}, "metrics": numbers}
+    evaluations = run_directory.folder(run.workdir, "evaluations")
+    run_directory.write_json(evaluations / "valid-3-ab.json", stored)
     run_directory.set_status(run.workdir, "DONE", message="all steps done <&>")
     page = report.report(run.workdir).read_text()
     assert "data:image/png;base64," in page
@@ -287,3 +291,4 @@ def test_the_report_is_one_page_with_its_pictures_inside(run, best):
     assert "model.hidden_size" in page
     assert "all steps done &lt;&amp;&gt;" in page
     assert "(generated)" in page
+    assert "<th>fd-pixels, n=25</th>" in page and "<td>0.1234</td>" in page

@@ -30,6 +30,11 @@ def read(file: Path, columns: int) -> np.ndarray:
     return np.asarray(rows)
 
 
+def written(rows_NE: np.ndarray) -> str:
+    """A line for each row, each number the shortest that reads as the same number of 32 bits."""
+    return "".join(",".join(map(str, row)) + "\n" for row in np.asarray(rows_NE, np.float32))
+
+
 def is_header(line: str) -> bool:
     """Whether none of the fields is a number."""
 

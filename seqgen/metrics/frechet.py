@@ -11,6 +11,7 @@ from seqgen.errors import UsageError
 from seqgen.metrics.intervals import Estimate, by_halves
 from seqgen.metrics.samples import checked
 
+NAME = "fd-"  # then the features, and how many examples
 WIDEST = 2048  # features: the cost grows with their cube
 
 
@@ -52,7 +53,7 @@ def distance(
     (found,) = by_halves(between, (n, m), draws, seed)
     size = f"n={n}" if n == m else f"n={n} against {m}"
     found = found._replace(low=max(0.0, found.low))
-    return Frechet(f"fd-{features}, {size}", found, n, m)
+    return Frechet(f"{NAME}{features}, {size}", found, n, m)
 
 
 def of_gaussians(
