@@ -16,7 +16,7 @@ test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 slow: .venv/installed
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --durations=40
 
 long: .venv/installed
 	$(BIN)/python -m pytest -m long

@@ -126,7 +126,8 @@ def curves(
 ) -> bytes:
     """A line for each name, through its estimates with their intervals, where those have an end.
 
-    They are given by their places across: numbers, such as sizes that double, or names.
+    They are given by their places across: numbers, such as sizes that double, or names, which no
+    line joins.
     """
     figure = Figure(figsize=(6.5, 4.5), layout="constrained")
     axes = figure.subplots()
@@ -136,7 +137,9 @@ def curves(
         away_P2 = np.abs(ends_P3[:, 1:] - ends_P3[:, :1])
         away_P2[~np.isfinite(away_P2)] = 0
         places = list(line)
-        axes.errorbar(places, ends_P3[:, 0], away_P2.T, label=name, marker="o", ms=4, capsize=3)
+        joined = "none" if isinstance(places[0], str) else "-"  # between names there is nothing
+        style = {"marker": "o", "ms": 4, "capsize": 3, "ls": joined}
+        axes.errorbar(places, ends_P3[:, 0], away_P2.T, label=name, **style)
     if doubling:
         axes.set_xscale("log", base=2)
         places = sorted({place for line in lines.values() for place in line})
