@@ -29,7 +29,10 @@ def get_config(arg: str | None = None) -> config_dict.ConfigDict:
     c.optimizer.schedule = "cosine"
     if variant == "minimax":
         c.objective.loss = "minimax"
-    else:
-        c.objective.r1 = c.objective.r2 = 1.0
-        c.objective.penalty_steps, c.objective.penalty_end = c.num_steps, 0.001
+        return c
+    # as for the ring, whose distances are a quarter of these
+    c.objective.r1 = c.objective.r2 = 1.6
+    c.objective.penalty_steps, c.objective.penalty_end = 10_000, 0.0005
+    c.model.decoder_sizes = (128, 128, 128, 128)
+    c.players.generator.learning_rate = 2e-3
     return c

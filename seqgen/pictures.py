@@ -142,8 +142,11 @@ def curves(
         axes.errorbar(places, ends_P3[:, 0], away_P2.T, label=name, **style)
     if doubling:
         axes.set_xscale("log", base=2)
-        places = sorted({place for line in lines.values() for place in line})
-        axes.set_xticks(places, [f"{place:g}" for place in places])
+        named = []
+        for place in sorted({place for line in lines.values() for place in line}):
+            if not named or place > 1.4 * named[-1]:  # else their names would overlap
+                named.append(place)
+        axes.set_xticks(named, [f"{place:g}" for place in named])
     axes.set_xlabel(across, parse_math=False)
     axes.set_ylabel(upward, parse_math=False)
     axes.legend(fontsize=8, frameon=False)

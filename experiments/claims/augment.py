@@ -6,7 +6,11 @@ makes n more. A classifier without anything to tune (`metrics/probe.py`) learns 
 from both together, from the generated ones alone, and, as the most that n more could bring, from 2n
 real pictures; held-out accuracy, mean over 5 sets of generated pictures, 3 seeds of the GAN. All
 seeds have the same n pictures, so the intervals do not tell how much a choice of those would
-matter. Not run yet.
+matter.
+
+INCONCLUSIVE, in 13 minutes on one CPU core: accuracy changes by -0.002 (-0.005 to 0.001). With 64
+real digits it is 90.0 %, with as many generated ones 89.8 %, with those alone 86.2 %, and with 64
+more real ones 95.3 %.
 """
 
 from pathlib import Path
@@ -27,7 +31,7 @@ def get_claim() -> claims.Claim:
     for size in SIZES:
         runs |= claims.over_seeds((size,), experiment, {"dataset.train_size": size}, SEEDS)
     sentence = "a classifier is better for pictures that a GAN made of the same training data"
-    return claims.Claim(sentence, None, runs, CHECKS, measure, conclude)
+    return claims.Claim(sentence, 13.0, runs, CHECKS, measure, conclude)
 
 
 def measure(key: claims.Key, runs: dict[claims.Key, evidence.Evidence]) -> dict[str, float]:

@@ -2,11 +2,16 @@
 
 python launch.py study --claim=bias
 Lecture notes, 3.2: "the generated data then may have bias". Points on a ring of eight clusters, one
-of which has 20, 10, 5 or 1 % of them, the others equal shares of the rest. A GAN (the game of
-`ring_gan`, 4,000 steps) and a variational autoencoder, 3 seeds: of 10,000 generated points the
+of which has 20, 10, 5 or 1 % of them, the others equal shares of the rest. A GAN
+(`ring_gan.py:quick`) and a variational autoencoder, 3 seeds: of 10,000 generated points the
 share nearest to that cluster, as a part of its real share; and how often a classifier taught by
 500 generated points, each of its nearest cluster, is right about real points of the rare cluster
-and of the others. Only the GAN at 1 % decides. Not run yet.
+and of the others. Only the GAN at 1 % decides.
+
+INCONCLUSIVE, in 24 minutes on one CPU core, the other busy: the GAN's share is 1.08 times the real
+one (0.76 to 1.41) at 1 %, and 1.00, 0.98 and 1.00 times at 5, 10 and 20 %. The autoencoder, with
+one latent number, has bias: 0.07 times at 1 % (-0.01 to 0.15), 0.74, 0.75 and 2.8 times at the
+others; a classifier taught by it takes no point of the 1 % for what it is.
 """
 
 from pathlib import Path
@@ -25,14 +30,13 @@ RATIO = "generated ÷ real share"
 
 
 def get_claim() -> claims.Claim:
-    game = config.load(f"{Path(__file__).parents[1]}/ring_gan.py")
-    game.num_steps = game.eval_every = game.objective.penalty_steps = 4000
+    game = config.load(f"{Path(__file__).parents[1]}/ring_gan.py:quick")
     runs = {}
     for share in SHARES:
         for name, one in (("gan", game), ("vae", ring_vae())):
             runs |= claims.over_seeds((name, share), one, {"dataset.rare": share}, SEEDS)
     sentence = "a GAN makes fewer examples of a rare group than its share of the data"
-    return claims.Claim(sentence, None, runs, CHECKS, measure, conclude)
+    return claims.Claim(sentence, 24.0, runs, CHECKS, measure, conclude)
 
 
 def ring_vae() -> config_dict.ConfigDict:

@@ -4,7 +4,11 @@ python launch.py study --claim=compression
 Lecture notes, 3.1: the code "has less dimension than x (d is less than D)", "like a compression",
 and "we lose information while compression". Half the squared distance ½|x - x'|² of held-out digits
 (D = 64) against d, 3 seeds; beside it that of principal components, the best that straight networks
-can do on the training data. Not run yet.
+can do on the training data.
+
+SUPPORTED, in 4 minutes on one CPU core: the error falls from 1.48 (d = 1) to 0.067 (d = 32); of
+doublings of d the least useful leaves 0.69 of it (0.58 to 0.79); with 32 numbers 2.7 % of the
+variance are lost (2.5 to 2.9 %).
 """
 
 from pathlib import Path
@@ -27,7 +31,7 @@ def get_claim() -> claims.Claim:
     for size in SIZES:
         runs |= claims.over_seeds((size,), experiment, {"model.latent_size": size}, 3)
     sentence = "an autoencoder's error falls with the size of its code, and never to nothing"
-    return claims.Claim(sentence, None, runs, CHECKS, measure, conclude)
+    return claims.Claim(sentence, 4.0, runs, CHECKS, measure, conclude)
 
 
 def measure(key: claims.Key, runs: dict[claims.Key, evidence.Evidence]) -> dict[str, float]:

@@ -5,7 +5,11 @@ Lecture notes, 3.2: "we can easily catch it is fake"; "tell that the content gen
 detector (`metrics/probe.py`) learns from 270 held-out digits and 270 that a GAN made, and is asked
 about 270 others of each: as they are, with noise on them, halved in size and enlarged again, and
 with a variational autoencoder's pictures instead of the GAN's; against the n pictures that the GAN
-was trained on, 3 seeds. The four with all training pictures decide. Not run yet.
+was trained on, 3 seeds. The four with all training pictures decide.
+
+SUPPORTED, in 4 minutes on one CPU core after `augment`, with which it shares six of twelve runs:
+right on 72.5 % (69.9 to 75.2 %), with noise 64.0 % (61.0 to 67.1 %), resampled 52.5 % (50.2 to
+54.8 %), of the other generator 63.8 % (61.2 to 66.4 %). From 64 pictures it is 94.4 %.
 """
 
 from pathlib import Path
@@ -33,7 +37,7 @@ def get_claim() -> claims.Claim:
         "a classifier tells generated digits from real ones, also after noise or resampling, and "
         "also those of a generator that it has not seen"
     )
-    return claims.Claim(sentence, None, runs, CHECKS, measure, conclude)
+    return claims.Claim(sentence, 11.0, runs, CHECKS, measure, conclude)
 
 
 def measure(key: claims.Key, runs: dict[claims.Key, evidence.Evidence]) -> dict[str, float]:

@@ -8,7 +8,11 @@ points of a ring (4,000 steps), 3 seeds:
 - coverage: share of held-out examples with a generated one near;
 - accuracy of telling generated from held-out examples;
 - abruptness: the largest step over the mean one, of 64 along great circles in the noise.
-The digits decide: 64 of them against all. Not run yet.
+The digits decide: 64 of them against all.
+
+SUPPORTED, in 15 minutes on one CPU core after `augment` and `detect`, with which it shares all runs
+of digits: gap 0.99 against 0.53, coverage 0.78 against 0.97, told apart 90 % against 65 %,
+abruptness 1.86 against 1.43. The ring needs no more than 256 points for any of it.
 """
 
 from pathlib import Path
@@ -30,9 +34,10 @@ CHECKS = tuple(
 
 def get_claim() -> claims.Claim:
     folder, runs = Path(__file__).parents[1], {}
-    games = {name: config.load(f"{folder}/{name}_gan.py") for name in SIZES}
-    ring = games["ring"]
-    ring.num_steps = ring.eval_every = ring.objective.penalty_steps = 4000
+    games = {
+        "digits": config.load(f"{folder}/digits_gan.py"),
+        "ring": config.load(f"{folder}/ring_gan.py:quick"),
+    }
     for name, sizes in SIZES.items():
         for size in sizes:
             few = {} if (name, size) == ("digits", 1257) else {"dataset.train_size": size}
@@ -41,7 +46,7 @@ def get_claim() -> claims.Claim:
         "with few real examples a GAN's discriminator knows them by heart, and what is generated "
         "covers less of the data, is told from them more easily and varies more abruptly"
     )
-    return claims.Claim(sentence, None, runs, CHECKS, measure, conclude)
+    return claims.Claim(sentence, 31.0, runs, CHECKS, measure, conclude)
 
 
 def measure(key: claims.Key, runs: dict[claims.Key, evidence.Evidence]) -> dict[str, float]:

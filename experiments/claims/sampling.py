@@ -6,7 +6,11 @@ like mean and variance": the variational one. Both with codes of 10 numbers and 
 digits, 5 seeds. The plain one decodes draws of a normal distribution with its codes' mean and
 covariance, the other one draws of its prior (the mean of p(x | z), without noise on the pixels). A
 classifier test tells either from 360 held-out pictures: mean accuracy of 5 sets of samples of each
-run. Not run yet.
+run.
+
+REFUTED, in 3 minutes on one CPU core: the autoencoder loses 15.7 % of the variance (15.3 to
+16.1 %), and its samples are told apart less often, 82.2 % against 84.1 %: -2.0 (-3.5 to -0.4)
+points. What is sampled decides: codes with the covariance of those of the data.
 """
 
 from pathlib import Path
@@ -35,7 +39,7 @@ def get_claim() -> claims.Claim:
         "a plain autoencoder reconstructs digits, and what it decodes from a Gaussian is told from "
         "real ones more easily than a variational autoencoder's samples"
     )
-    return claims.Claim(sentence, None, runs, CHECKS, measure, conclude)
+    return claims.Claim(sentence, 3.0, runs, CHECKS, measure, conclude)
 
 
 def measure(key: claims.Key, runs: dict[claims.Key, evidence.Evidence]) -> dict[str, float]:
