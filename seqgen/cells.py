@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from seqgen import own
 from seqgen.errors import UsageError, unknown
 
 Carry = tuple[jax.Array, ...]
@@ -290,10 +291,19 @@ def names() -> tuple[str, ...]:
 
 
 def named(name: str, activation: str = "tanh") -> Cell:
-    """The cell of that name; `activation` is that of "rnn", the others have none to choose.
+    """The cell of that name, or the user's own, a Cell called NAME in a module: "MODULE:NAME".
 
-    Raises UsageError for one that there is not.
+    `activation` is that of "rnn", the others have none to choose. Raises UsageError for a cell that
+    there is not, and for one whose gates have no names, as a layer needs them.
     """
+    if ":" in name:
+        cell = own.load("cell", name, Cell)
+        if len(cell.gates) != cell.num_gates:
+            raise UsageError(
+                f"cell {name!r} has {cell.num_gates} gates, and names for {len(cell.gates)}: "
+                f"gates={cell.gates}"
+            )
+        return cell
     if name not in _FACTORIES:
-        raise unknown("cell", name, names())
+        raise unknown("cell", name, (*names(), "MODULE:NAME of your own"))
     return rnn(activation) if name == "rnn" else _FACTORIES[name]()

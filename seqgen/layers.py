@@ -28,7 +28,7 @@ PRODUCT_DTYPES = ("bfloat16", "float16", "float32")
 class RecurrentOptions:
     """A stack of recurrent layers."""
 
-    cell: str = "lstm"  # rnn, lstm, gru, min_gru
+    cell: str = "lstm"  # rnn, lstm, gru, min_gru, or MODULE:NAME, a Cell of your own
     activation: str = "tanh"  # of "rnn": any elementwise function of jax.nn or jax.numpy
     hidden_size: int = 128  # units per layer and direction
     num_layers: int = 1

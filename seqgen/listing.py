@@ -18,7 +18,7 @@ def listing(experiments: Path) -> str:
         lines.append(f"  {file.stem:16} {_promise(file)}")
     for kind in config.PARTS:
         lines.append(f"{kind}s\n  {', '.join(config.names(kind))}")
-    lines.append(f"cells\n  {', '.join(cells.names())}")
+    lines.append(f"cells\n  {', '.join(cells.names())}\n  MODULE:NAME, a Cell of your own")
     return "\n".join(lines)
 
 

@@ -27,7 +27,7 @@ class NetworkOptions:
     decoder_sizes: tuple[int, ...] = (200, 200)  # from the latent vector on
     activation: str = "tanh"  # of mlp and conv: an elementwise function of jax.nn or jax.numpy
     normalize: bool = False  # mlp: layer normalisation, conv: of groups of channels
-    cell: str = "lstm"  # of recurrent networks, whose layers all have the same size
+    cell: str = "lstm"  # of recurrent networks, all layers of one size; names as in layers.py
     latent_size: int = 50  # numbers of the latent vector
 
     def problems(self) -> Iterator[str]:

@@ -10,6 +10,7 @@ ROOT = Path(seqgen.__file__).parent
 ORDER = (
     "errors",
     "plan",
+    "own",
     "cells",
     "chunks",
     "recurrence",
