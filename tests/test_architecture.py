@@ -26,6 +26,7 @@ ORDER = (
     "models",
     "metrics",
     "decoding",
+    "testing",
     "augmentation",
     "objectives",
     "datasets",

@@ -1,4 +1,4 @@
-"""One time step: the equations of the papers, and derivatives that autodiff agrees with."""
+"""One time step: the equations of the papers, and what every step promises."""
 
 import jax
 import jax.numpy as jnp
@@ -7,12 +7,10 @@ import pytest
 
 from seqgen import cells
 from seqgen.errors import UsageError
+from seqgen.testing import check_cell, steps
 
-ALL = [cells.named(name) for name in cells.names()] + [
-    cells.rnn("relu"),
-    cells.rnn("sin"),
-    cells.rnn("gelu"),
-]
+# the others are held to all of the suite in test_recurrence.py
+ACTIVATED = [cells.rnn("relu"), cells.rnn("sin"), cells.rnn("gelu")]
 
 
 def logistic(x):
@@ -56,35 +54,9 @@ def test_min_gru_is_the_papers_equations_for_any_sign_of_h():
     np.testing.assert_allclose(new_h, expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("cell", ALL)
-def test_linearize_and_pull_are_the_reverse_derivative(cell):
-    with jax.enable_x64(True):
-        arguments = inputs(cell)
-        stepped, pullback = jax.vjp(cell.step, *arguments)
-        keys = jax.random.split(jax.random.key(2), len(stepped))
-        d_carry = tuple(jax.random.normal(k, s.shape) for k, s in zip(keys, stepped, strict=True))
-        actual = cell.pull(cell.linearize(*arguments, stepped), d_carry)
-        expected = pullback(d_carry)
-        for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
-            np.testing.assert_allclose(a, e, rtol=1e-12, atol=1e-14)
-
-
-@pytest.mark.parametrize("cell", ALL)
-def test_an_additive_cell_reads_only_the_sum_of_its_gates(cell):
-    x_gates, h_gates, carry = inputs(cell)
-    if h_gates is None:
-        return
-    moved = cell.step(x_gates + 0.5, h_gates - 0.5, carry)
-    same = all(
-        np.allclose(a, b, atol=1e-5)
-        for a, b in zip(moved, cell.step(x_gates, h_gates, carry), strict=True)
-    )
-    assert same == cell.additive
-
-
-@pytest.mark.parametrize("cell", ALL)
-def test_gates_are_named(cell):
-    assert len(cell.gates) == cell.num_gates
+@pytest.mark.parametrize("cell", ACTIVATED)
+def test_a_step_has_every_property_of_a_step(cell):
+    check_cell(cell, steps.OF_A_STEP)
 
 
 def test_a_step_that_mixes_units_or_rows_is_refused():

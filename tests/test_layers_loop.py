@@ -11,6 +11,7 @@ import pytest
 
 from seqgen import cells
 from seqgen.layers import Recurrent, RecurrentOptions
+from seqgen.testing import loop
 
 B, T, D = 3, 5, 6
 ALL = cells.names()
@@ -22,50 +23,37 @@ STACKS = {
 LENGTHS = (5, 0, 3)
 RESETS = np.zeros((B, T), bool)
 RESETS[0, 2] = RESETS[2, [0, 2]] = True
+# a sequence that begins at t is left, walking back, before the step t - 1
+RESETS_BACK = np.pad(RESETS[:, 1:], ((0, 0), (0, 1)))
 
 
-def loop(options, variables, x_BTE, carry):
-    """The definition of a stack: row by row, layer by layer, direction by direction."""
-    return plain.stack_rows(
-        [
-            stack_of_one_row(
-                options,
-                variables["params"],
-                x_BTE[b],
-                jax.tree.map(lambda s, b=b: s[b], carry),
-                LENGTHS[b],
-                RESETS[b],
-            )
-            for b in range(B)
-        ]
-    )
-
-
-def stack_of_one_row(options, params, x_TE, carry, length, reset_T):
+def stack_of_loops(options, variables, x_BTE, carry):
+    """The definition of a stack: layer by layer, direction by direction."""
     ends = []
     for layer in range(options.num_layers):
         walks = []
-        for reverse, state in zip((False, True), carry[layer], strict=False):
-            p = params[f"layer_{layer}_reverse" if reverse else f"layer_{layer}"]
+        for reverse, start in zip((False, True), carry[layer], strict=False):
+            name = f"layer_{layer}_reverse" if reverse else f"layer_{layer}"
+            how = {"normalize": standardised} if options.normalize else {}
             walks.append(
-                plain.walk(
+                loop(
                     cells.named(options.cell),
-                    p,
-                    x_TE,
-                    state,
-                    length=length,
-                    # a sequence that begins at t is left, walking back, before the step t - 1
-                    reset_T=[*reset_T[1:], False] if reverse else reset_T,
+                    variables["params"][name],
+                    x_BTE,
+                    start,
+                    lengths=LENGTHS,
+                    reset=jnp.array(RESETS_BACK if reverse else RESETS),
                     reverse=reverse,
-                    normalize=partial(standardised, p) if options.normalize else lambda g: g,
+                    **how,
                 )
             )
-        h_TD = jnp.concatenate([h for _, h in walks], axis=-1)
-        if options.residual and h_TD.shape == x_TE.shape:
-            h_TD += jnp.where(jnp.arange(T)[:, None] < length, x_TE, 0)
-        x_TE = h_TD
+        h_BTD = jnp.concatenate([h for _, h in walks], axis=-1)
+        if options.residual and h_BTD.shape == x_BTE.shape:
+            real_BT = np.arange(T)[None] < np.array(LENGTHS)[:, None]
+            h_BTD += jnp.where(real_BT[..., None], x_BTE, 0)
+        x_BTE = h_BTD
         ends.append(tuple(end for end, _ in walks))
-    return tuple(ends), x_TE
+    return tuple(ends), x_BTE
 
 
 def standardised(params, gates_G):
@@ -94,7 +82,7 @@ def test_values_and_gradients_are_the_loops(stack, cell, backward):
             how = {"length_B": jnp.array(LENGTHS), "reset_BT": jnp.array(RESETS)}
             return layer.apply(variables, x_BTE, carry, **how)
 
-        expected = plain.value_and_grads(partial(loop, options))(variables, x_BTE, carry)
+        expected = plain.value_and_grads(partial(stack_of_loops, options))(variables, x_BTE, carry)
         actual = jax.jit(plain.value_and_grads(run))(variables, x_BTE, carry)
         jax.tree.map(
             lambda a, e: np.testing.assert_allclose(a, e, rtol=1e-10, atol=1e-10), actual, expected
