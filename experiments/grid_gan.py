@@ -19,7 +19,7 @@ def get_config(arg: str | None = None) -> config_dict.ConfigDict:
     c.dataset.shape, c.dataset.batch_size = "grid", 512
     c.model.encoder_sizes = c.model.decoder_sizes = (128, 128, 128)
     c.model.latent_size = 16
-    c.num_steps = 20_000
+    c.num_steps = 25_000
     c.log_every, c.eval_every, c.checkpoint_every = 1000, 5000, 5000
     c.record_every = 200
     c.monitor = None
@@ -32,7 +32,7 @@ def get_config(arg: str | None = None) -> config_dict.ConfigDict:
         return c
     # as for the ring, whose distances are a quarter of these
     c.objective.r1 = c.objective.r2 = 1.6
-    c.objective.penalty_steps, c.objective.penalty_end = 10_000, 0.0005
+    c.objective.penalty_steps, c.objective.penalty_end = 10_000, 0.0002
     c.model.decoder_sizes = (128, 128, 128, 128)
-    c.players.generator.learning_rate = 2e-3
+    c.players.generator.learning_rate = 3e-3
     return c
