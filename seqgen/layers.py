@@ -122,7 +122,7 @@ class Recurrent(nn.Module):
             ends, outputs = [], []
             for reverse, start in zip((False, True), carry[layer], strict=False):
                 name = f"layer_{layer}_reverse" if reverse else f"layer_{layer}"
-                walk = _Direction(o, reverse, name=name)
+                walk = Direction(o, reverse, name=name)
                 end, h_BTD = walk(x_BTE, start, length_B, reset_BT, train)
                 ends.append(end)
                 outputs.append(h_BTD)
@@ -137,7 +137,7 @@ class Recurrent(nn.Module):
         return cells.named(self.options.cell, self.options.activation)
 
 
-class _Direction(nn.Module):
+class Direction(nn.Module):
     """The parameters of one walk in one direction."""
 
     options: RecurrentOptions
