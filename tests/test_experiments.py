@@ -86,6 +86,17 @@ def test_every_variant_is_valid_and_fits_its_data(file, variant, tmp_path):
     assert jax.tree.leaves(parameters(c))
 
 
+def test_each_remedy_changes_one_field():
+    file = ROOT / "experiments/remedies.py"
+    plain, lstm = (config.load(f"{file}:{name}") for name in ("plain", "lstm"))
+    changed = []
+    for name in listing.variants(file)[1:]:
+        base = lstm if name in ("forget_0", "forget_5", "chrono") else plain
+        ((field, (_, value)),) = config.differences(base, config.load(f"{file}:{name}")).items()
+        changed.append((field, value))
+    assert len(set(changed)) == len(changed)
+
+
 @NEEDS_DATA
 def test_shakespeare_keeps_to_nanogpts_budget():
     c = config.load(str(ROOT / "experiments/shakespeare.py"))

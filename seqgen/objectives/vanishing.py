@@ -128,7 +128,6 @@ def _of_layer(cell, params, walk, direct_last_BD, direct_BTD):
 
     steps = jax.tree.map(lambda a: a.swapaxes(0, 1), (slopes, direct_BTD, real_BT))
     _, d_TBD = lax.scan(one_step, direct_last_BD, steps, reverse=True)
-    d_TBD = lax.stop_gradient(d_TBD)
     after_TB = jnp.sum(d_TBD**2, axis=-1)
     before_TB = jnp.sum(handed_back(weights_DG, steps[0], d_TBD) ** 2, axis=-1)
     counts_TB = steps[2] & (after_TB >= FAINT)
