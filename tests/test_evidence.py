@@ -95,6 +95,37 @@ def test_an_example_is_remade_as_the_reconstruction_is_measured(tmp_path):
     np.testing.assert_allclose(half_N, measured["loss"][0], rtol=1e-4)
 
 
+def test_a_variation_of_no_size_is_the_reconstruction(tmp_path):
+    one = begun(tmp_path, "vae", "elbo")
+    x, _ = evidence.examples(one, "test")
+    remade, varied = evidence.remade(one, x), evidence.varied(one, x, 0.0, 1)
+    np.testing.assert_allclose(varied, remade, atol=1e-6)
+    once, twice = (evidence.varied(one, x, scale, 1) - remade for scale in (1e-3, 2e-3))
+    assert np.all(np.abs(once).max(axis=(1, 2, 3)) > 0)
+    size = np.abs(twice).max()
+    np.testing.assert_allclose(2 * once, twice, atol=1e-2 * size)  # to first order
+
+
+def test_numbers_of_other_data_are_those_of_the_objective(tmp_path):
+    one = begun(tmp_path, "autoencoder", "reconstruction")
+    x, class_N = evidence.examples(one, "test")
+    batch = {"inputs": x, "targets": class_N, "weight_B": np.ones(len(x))}
+    measured, _ = one.run.objective.measure(one.found.params, {}, batch, jax.random.key(0))
+    found = evidence.measured_on(one, batch_size=50)  # the last batch is not full
+    assert found["loss"] == pytest.approx(float(measured["loss"][0].mean()), rel=1e-5)
+
+
+def test_the_history_is_that_of_training(game):
+    with run_directory.MetricsLog(game.run.workdir, 0) as log:
+        log.write({"step": 2, "split": "train", "d_real": 0.75})
+        log.write({"step": 2, "split": "valid", "d_real": 0.5})
+        log.write({"step": 4, "split": "train", "d_real": float("nan")})
+    found = evidence.history(game, "d_real")
+    assert found[2] == 0.75 and np.isnan(found[4]) and len(found) == 2
+    with pytest.raises(UsageError, match="has recorded no moments"):
+        evidence.film(game)
+
+
 def test_an_evaluation_is_read_and_other_data_are_refused(game):
     folder = game.run.workdir
     place = run_directory.folder(folder, "evaluations") / "test-0.json"

@@ -79,6 +79,8 @@ def test_every_variant_is_valid_and_fits_its_data(file, variant, tmp_path):
         c.dataset.path, c.dataset.valid_size = write_mnist(tmp_path, 30, 7), 5
     if c.dataset.name == "captions":  # thousands of pictures
         c.dataset.path = write_captions(tmp_path)
+    if c.dataset.name == "mnist1d":
+        pytest.importorskip("mnist1d")
     if c.dataset.name == "shapes":
         c.dataset.train_size = c.dataset.test_size = 100
     if "SEQGEN_DATA" in str(c.dataset.get("path")) and "SEQGEN_DATA" not in os.environ:
