@@ -28,7 +28,8 @@ class Evidence(NamedTuple):
     run: Run
     found: Found
     dataset: Dataset
-    make: Callable[..., jax.Array]  # compiled: (parameters, memory, keys, inputs) -> examples
+    # compiled: (parameters, memory, keys, inputs) -> examples; None where it can't make any
+    make: Callable[..., jax.Array] | None
 
 
 def load(workdir: Path) -> Evidence:
@@ -39,7 +40,9 @@ def load(workdir: Path) -> Evidence:
         raise UsageError(
             f"the data of {workdir} have changed since training: remove it, and study trains anew"
         )
-    make = jax.jit(partial(run.objective.generate, options=decoding.Options()))
+    make = run.objective.generate
+    if make is not None:
+        make = jax.jit(partial(make, options=decoding.Options()))
     return Evidence(run, runs.parameters(run, "best"), dataset, make)
 
 

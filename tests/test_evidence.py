@@ -7,7 +7,7 @@ import pytest
 from seqgen import config as configs
 from seqgen import decoding, evidence, run_directory, session
 from seqgen.checkpoint import Checkpoints
-from seqgen.datasets import digits
+from seqgen.datasets import digits, parity
 from seqgen.errors import UsageError
 from seqgen.progress import Progress
 
@@ -20,6 +20,11 @@ def begun(folder, model, objective):
     c.model.latent_size, c.monitor = 2, None
     if model == "gan":
         c.model.conditional = True
+    return saved(folder, c)
+
+
+def saved(folder, c):
+    """The run of a config before its first step."""
     with Progress(folder / "log.txt") as progress:
         state = session.prepare(c, folder, progress).begin()
     with Checkpoints(folder) as checkpoints:
@@ -106,13 +111,19 @@ def test_a_variation_of_no_size_is_the_reconstruction(tmp_path):
     np.testing.assert_allclose(2 * once, twice, atol=1e-2 * size)  # to first order
 
 
-def test_numbers_of_other_data_are_those_of_the_objective(tmp_path):
-    one = begun(tmp_path, "autoencoder", "reconstruction")
-    x, class_N = evidence.examples(one, "test")
-    batch = {"inputs": x, "targets": class_N, "weight_B": np.ones(len(x))}
-    measured, _ = one.run.objective.measure(one.found.params, {}, batch, jax.random.key(0))
-    found = evidence.measured_on(one, batch_size=50)  # the last batch is not full
-    assert found["loss"] == pytest.approx(float(measured["loss"][0].mean()), rel=1e-5)
+def test_numbers_of_longer_data_are_those_of_the_network_on_them(tmp_path):
+    c = configs.default(dataset="parity", model="many_to_one", objective="likelihood")
+    c.dataset.length, c.dataset.test_size, c.model.hidden_size = 5, 30, 4
+    one = saved(tmp_path, c)
+    assert one.make is None
+    longer = parity.Options(batch_size=30, length=9, min_length=7, test_size=30)
+    batch = parity.make(longer).batch({}, "test", 0, None)
+    assert batch["length_B"].min() >= 7
+    model, variables = configs.model(one.run.config, one.run.spec), one.found.params["model"]
+    _, logits = model.apply({"params": variables}, batch["inputs"], None, batch["length_B"])
+    right = np.mean(np.argmax(logits, axis=-1) == batch["targets"])
+    found = evidence.measured_on(one, length=9, min_length=7, batch_size=8)
+    assert found["accuracy"] == pytest.approx(right)
 
 
 def test_the_history_is_that_of_training(game):
