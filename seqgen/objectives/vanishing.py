@@ -43,8 +43,9 @@ def check(model: nn.Module, per: str) -> None:
             f"{type(model).__name__}"
         )
     cell = cells.named(options.cell, options.activation)
+    hands_on_h = cell.num_states == 1 and cell.affine is None and cell.linearize is not None
     unfit = {
-        f"model.cell={options.cell}": cell.num_states != 1 or cell.affine is not None,
+        f"model.cell={options.cell}": not hands_on_h,
         "model.recurrent=False": not getattr(options, "recurrent", True),
         "model.bidirectional": options.bidirectional,
         "model.normalize": options.normalize,
@@ -52,9 +53,9 @@ def check(model: nn.Module, per: str) -> None:
     }
     if any(unfit.values()):
         raise UsageError(
-            "objective.vanishing_penalty is for cells that hand on h alone by recurrent weights, "
-            "rnn or gru, in one direction, neither normalised nor held; not for "
-            + ", ".join(name for name, is_so in unfit.items() if is_so)
+            "objective.vanishing_penalty is for cells that hand on h alone by recurrent weights "
+            "and are linearized, such as rnn or gru, in one direction, neither normalised nor "
+            "held; not for " + ", ".join(name for name, is_so in unfit.items() if is_so)
         )
 
 
