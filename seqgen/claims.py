@@ -33,6 +33,14 @@ class Finding(NamedTuple):
     picture: bytes  # a PNG
 
 
+class Reference(NamedTuple):
+    """A number to stand beside ours: a published one, or what knowing nothing gives."""
+
+    of: str
+    value: float
+    source: str
+
+
 class Claim(NamedTuple):
     """A sentence, and all that decides about it.
 
@@ -47,6 +55,7 @@ class Claim(NamedTuple):
     checks: tuple[Check, ...]
     measure: Callable[[Key, dict[Key, Evidence]], dict[str, float]]
     conclude: Callable[[Rows], Finding]
+    references: tuple[Reference, ...] = ()
 
 
 def over_seeds(

@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
 from seqgen import config as configs
-from seqgen import decoding, run_directory, spectral
+from seqgen import decoding, evaluate, frames, recognition, run_directory, spectral
 from seqgen import run as runs
 from seqgen.datasets import Dataset
 from seqgen.errors import UsageError
+from seqgen.interrupt import Interrupt
 from seqgen.run import Found, Run
 
 
@@ -26,7 +28,8 @@ class Evidence(NamedTuple):
     run: Run
     found: Found
     dataset: Dataset
-    make: Callable[..., jax.Array]  # compiled: (parameters, memory, keys, inputs) -> examples
+    # compiled: (parameters, memory, keys, inputs) -> examples; None where it can't make any
+    make: Callable[..., jax.Array] | None
 
 
 def load(workdir: Path) -> Evidence:
@@ -37,7 +40,9 @@ def load(workdir: Path) -> Evidence:
         raise UsageError(
             f"the data of {workdir} have changed since training: remove it, and study trains anew"
         )
-    make = jax.jit(partial(run.objective.generate, options=decoding.Options()))
+    make = run.objective.generate
+    if make is not None:
+        make = jax.jit(partial(make, options=decoding.Options()))
     return Evidence(run, runs.parameters(run, "best"), dataset, make)
 
 
@@ -57,6 +62,35 @@ def measured(one: Evidence, split: str = "test") -> dict[str, float]:
     """The numbers of the evaluation with which training ended."""
     file = one.run.workdir / "evaluations" / f"{split}-{one.found.step}.json"
     return run_directory.read_json(file, ("metrics",))["metrics"]
+
+
+def measured_on(one: Evidence, **options: Any) -> dict[str, float]:
+    """The numbers of the test split of other data: options of the run's dataset, changed.
+
+    Raises Interrupted when a signal has come.
+    """
+    mesh = jax.make_mesh((jax.device_count(),), ("batch",), (jax.sharding.AxisType.Auto,))
+    other = _data(one.run, options)
+    measure = evaluate.evaluator(one.run.objective, other, "test", mesh)
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    params, arrays = jax.device_put((one.found.params, other.arrays), everywhere)
+    with Interrupt() as interrupt:
+        return measure(params, arrays, interrupt)
+
+
+def history(one: Evidence, number: str) -> dict[int, float]:
+    """Step -> a number of training, the mean over the steps since the record before."""
+    records = run_directory.read_metrics(one.run.workdir)
+    return {r["step"]: r[number] for r in records if r["split"] == "train"}
+
+
+def film(one: Evidence) -> tuple[np.ndarray, list[frames.Moment]]:
+    """(real points [N, 2], the moments that a game of points recorded)."""
+    workdir = one.run.workdir
+    recorded = frames.recording(workdir)
+    if recorded is None:
+        raise UsageError(f"{workdir} has recorded no moments of its game")
+    return recorded.real, [frames.moment(workdir, step) for step in recorded.steps]
 
 
 def examples(one: Evidence, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -92,6 +126,23 @@ def remade(one: Evidence, x: np.ndarray) -> np.ndarray:
     code = model.apply(variables, jnp.asarray(x), method="encode")
     mean_NZ = code[0] if isinstance(code, tuple) else code
     return np.asarray(model.apply(variables, mean_NZ, method="decode"))
+
+
+def varied(one: Evidence, x: np.ndarray, scale: float, seed: int) -> np.ndarray:
+    """A variation of each example, of a variational autoencoder that is told no class.
+
+    It is what `around.py` makes: z = mean + scale * deviation * noise.
+    """
+    model, variables = configs.model(one.run.config, one.run.spec), _variables(one, "model")
+    mean_NZ, log_variance_NZ = model.apply(variables, jnp.asarray(x), method="encode")
+    noise_NZ = jax.random.normal(jax.random.key(seed), mean_NZ.shape)
+    z_NZ = mean_NZ + scale * jnp.exp(0.5 * log_variance_NZ) * noise_NZ
+    return np.asarray(model.apply(variables, z_NZ, method="decode"))
+
+
+def seen(reader: Evidence, one: Evidence, x: np.ndarray) -> np.ndarray:
+    """The class [N] that a run's classifier takes each example of the other run to have."""
+    return recognition.load(reader.run.workdir, one.run).read(x)[1]
 
 
 def scores(one: Evidence, x: np.ndarray, class_N: np.ndarray) -> np.ndarray:

@@ -15,11 +15,14 @@ import jax.numpy as jnp
 from seqgen import cells, recurrence
 from seqgen.errors import UsageError, not_among, out_of_range
 
+_normal = nn.initializers.variance_scaling(1.0, "fan_in", "normal")
 RECURRENT_INITS = {
     "orthogonal": nn.initializers.orthogonal(),
     "identity": lambda key, shape: jnp.eye(*shape),
+    # a draw of "normal", a tenth of it, beside the identity
+    "noisy_identity": lambda key, shape: jnp.eye(*shape) + 0.1 * _normal(key, shape),
     "glorot": nn.initializers.glorot_uniform(),
-    "normal": nn.initializers.variance_scaling(1.0, "fan_in", "normal"),
+    "normal": _normal,
 }
 PRODUCT_DTYPES = ("bfloat16", "float16", "float32")
 
@@ -32,7 +35,8 @@ class RecurrentOptions:
     activation: str = "tanh"  # of "rnn": any elementwise function of jax.nn or jax.numpy
     hidden_size: int = 128  # units per layer and direction
     num_layers: int = 1
-    recurrent_init: str = "orthogonal"  # of each gate: orthogonal, identity, glorot, normal
+    # of each gate: orthogonal, identity, noisy_identity, glorot, normal
+    recurrent_init: str = "orthogonal"
     recurrent_scale: float = 1.0  # factor on it
     forget_bias: float = 1.0  # initial bias of a gate named forget
     chrono_max: int | None = None  # longest dependency, in steps, for chrono initialisation
@@ -122,7 +126,7 @@ class Recurrent(nn.Module):
             ends, outputs = [], []
             for reverse, start in zip((False, True), carry[layer], strict=False):
                 name = f"layer_{layer}_reverse" if reverse else f"layer_{layer}"
-                walk = _Direction(o, reverse, name=name)
+                walk = Direction(o, reverse, name=name)
                 end, h_BTD = walk(x_BTE, start, length_B, reset_BT, train)
                 ends.append(end)
                 outputs.append(h_BTD)
@@ -137,7 +141,7 @@ class Recurrent(nn.Module):
         return cells.named(self.options.cell, self.options.activation)
 
 
-class _Direction(nn.Module):
+class Direction(nn.Module):
     """The parameters of one walk in one direction."""
 
     options: RecurrentOptions

@@ -17,7 +17,7 @@ from ml_collections import config_dict
 
 from seqgen import backend, environment, evidence, run_directory, train
 from seqgen import config as configs
-from seqgen.claims import Check, Claim, Key, Rows, estimates, judged, together
+from seqgen.claims import Check, Claim, Key, Reference, Rows, estimates, judged, together
 from seqgen.errors import Failure, UsageError, unknown
 from seqgen.metrics.intervals import Estimate
 from seqgen.progress import duration
@@ -87,6 +87,7 @@ def study(folder: Path, name: str, workdir: Path, *, compilation_cache: bool) ->
         "sentence": claim.sentence,
         "verdict": together([check["verdict"] for check in checks]),
         "checks": checks,
+        "references": [reference._asdict() for reference in claim.references],
         "runs": [
             {"run": where[key], "of": key, "measured": run_directory.spelled(row)}
             for key, row in rows.items()
@@ -97,7 +98,7 @@ def study(folder: Path, name: str, workdir: Path, *, compilation_cache: bool) ->
     place.mkdir(parents=True, exist_ok=True)
     run_directory.write_bytes(place / "picture.png", finding.picture)
     run_directory.write_json(place / "verdict.json", result)
-    say("\n".join([*table(rows), *map(line, checks)]))
+    say("\n".join([*table(rows), *map(beside, claim.references), *map(line, checks)]))
     say(f"{name}: {result['verdict']} (in {duration(result['seconds'])}, {place})")
     return result
 
@@ -124,6 +125,10 @@ def table(rows: Rows) -> Iterator[str]:
         yield f"  {number}"
         for name, (value, low, high) in estimates(rows, number).items():
             yield f"    {' '.join(map(str, name)):20} {value:.4g} ({low:.4g} to {high:.4g})"
+
+
+def beside(reference: Reference) -> str:
+    return f"  {reference.of}: {reference.value:.4g} ({reference.source})"
 
 
 def spoken(key: Key) -> str:

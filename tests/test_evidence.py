@@ -7,7 +7,7 @@ import pytest
 from seqgen import config as configs
 from seqgen import decoding, evidence, run_directory, session
 from seqgen.checkpoint import Checkpoints
-from seqgen.datasets import digits
+from seqgen.datasets import digits, parity
 from seqgen.errors import UsageError
 from seqgen.progress import Progress
 
@@ -20,6 +20,11 @@ def begun(folder, model, objective):
     c.model.latent_size, c.monitor = 2, None
     if model == "gan":
         c.model.conditional = True
+    return saved(folder, c)
+
+
+def saved(folder, c):
+    """The run of a config before its first step."""
     with Progress(folder / "log.txt") as progress:
         state = session.prepare(c, folder, progress).begin()
     with Checkpoints(folder) as checkpoints:
@@ -93,6 +98,43 @@ def test_an_example_is_remade_as_the_reconstruction_is_measured(tmp_path):
     measured, _ = one.run.objective.measure(one.found.params, {}, batch, jax.random.key(0))
     half_N = 0.5 * np.sum((x - evidence.remade(one, x)) ** 2, axis=(1, 2, 3))
     np.testing.assert_allclose(half_N, measured["loss"][0], rtol=1e-4)
+
+
+def test_a_variation_of_no_size_is_the_reconstruction(tmp_path):
+    one = begun(tmp_path, "vae", "elbo")
+    x, _ = evidence.examples(one, "test")
+    remade, varied = evidence.remade(one, x), evidence.varied(one, x, 0.0, 1)
+    np.testing.assert_allclose(varied, remade, atol=1e-6)
+    once, twice = (evidence.varied(one, x, scale, 1) - remade for scale in (1e-3, 2e-3))
+    assert np.all(np.abs(once).max(axis=(1, 2, 3)) > 0)
+    size = np.abs(twice).max()
+    np.testing.assert_allclose(2 * once, twice, atol=1e-2 * size)  # to first order
+
+
+def test_numbers_of_longer_data_are_those_of_the_network_on_them(tmp_path):
+    c = configs.default(dataset="parity", model="many_to_one", objective="likelihood")
+    c.dataset.length, c.dataset.test_size, c.model.hidden_size = 5, 30, 4
+    one = saved(tmp_path, c)
+    assert one.make is None
+    longer = parity.Options(batch_size=30, length=9, min_length=7, test_size=30)
+    batch = parity.make(longer).batch({}, "test", 0, None)
+    assert batch["length_B"].min() >= 7
+    model, variables = configs.model(one.run.config, one.run.spec), one.found.params["model"]
+    _, logits = model.apply({"params": variables}, batch["inputs"], None, batch["length_B"])
+    right = np.mean(np.argmax(logits, axis=-1) == batch["targets"])
+    found = evidence.measured_on(one, length=9, min_length=7, batch_size=8)
+    assert found["accuracy"] == pytest.approx(right)
+
+
+def test_the_history_is_that_of_training(game):
+    with run_directory.MetricsLog(game.run.workdir, 0) as log:
+        log.write({"step": 2, "split": "train", "d_real": 0.75})
+        log.write({"step": 2, "split": "valid", "d_real": 0.5})
+        log.write({"step": 4, "split": "train", "d_real": float("nan")})
+    found = evidence.history(game, "d_real")
+    assert found[2] == 0.75 and np.isnan(found[4]) and len(found) == 2
+    with pytest.raises(UsageError, match="has recorded no moments"):
+        evidence.film(game)
 
 
 def test_an_evaluation_is_read_and_other_data_are_refused(game):

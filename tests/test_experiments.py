@@ -79,11 +79,24 @@ def test_every_variant_is_valid_and_fits_its_data(file, variant, tmp_path):
         c.dataset.path, c.dataset.valid_size = write_mnist(tmp_path, 30, 7), 5
     if c.dataset.name == "captions":  # thousands of pictures
         c.dataset.path = write_captions(tmp_path)
+    if c.dataset.name == "mnist1d":
+        pytest.importorskip("mnist1d")
     if c.dataset.name == "shapes":
         c.dataset.train_size = c.dataset.test_size = 100
     if "SEQGEN_DATA" in str(c.dataset.get("path")) and "SEQGEN_DATA" not in os.environ:
         pytest.skip("needs the data that SEQGEN_DATA names")
     assert jax.tree.leaves(parameters(c))
+
+
+def test_each_remedy_changes_one_field():
+    file = ROOT / "experiments/remedies.py"
+    plain, lstm = (config.load(f"{file}:{name}") for name in ("plain", "lstm"))
+    changed = []
+    for name in listing.variants(file)[1:]:
+        base = lstm if name in ("forget_0", "forget_5", "chrono") else plain
+        ((field, (_, value)),) = config.differences(base, config.load(f"{file}:{name}")).items()
+        changed.append((field, value))
+    assert len(set(changed)) == len(changed)
 
 
 @NEEDS_DATA

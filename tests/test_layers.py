@@ -127,6 +127,8 @@ def test_recurrent_weights_start_as_named():
     assert 0.5 * np.sqrt(3 / D) < jnp.abs(glorot).max() <= np.sqrt(3 / D)
     normal = weights(recurrent_init="normal", recurrent_scale=3.0)
     assert 0.7 < normal.std() * np.sqrt(D) / 3 < 1.3
+    noise = weights("rnn", recurrent_init="noisy_identity") - jnp.eye(D)
+    assert 0.5 < noise.std() * np.sqrt(D) / 0.1 < 1.5
 
 
 def test_biases_start_as_named():

@@ -146,9 +146,11 @@ def test_without_its_bias_the_output_is_linear_in_the_state(module, output_bias)
     np.testing.assert_array_equal(of_zeros, np.full_like(of_zeros, output_bias))
 
 
-def test_a_bag_has_no_last_state():
-    (problem,) = many_to_one.Options(recurrent=False).problems()
-    assert "pooling=last needs a last state" in problem
+def test_without_recurrence_the_last_real_input_is_all_that_is_read():
+    model, variables = built(many_to_one, "real", recurrent=False)
+    inputs, length_B = inputs_of("real"), jnp.full(B, 3)
+    slope = jax.grad(lambda x: model.apply(variables, x, None, length_B)[1].sum())(inputs)
+    assert np.any(slope[:, 2]) and not np.any(np.delete(slope, 2, axis=1))
     (problem,) = many_to_one.Options(pooling="attnetion").problems()
     assert "did you mean 'attention'" in problem
 

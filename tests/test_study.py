@@ -23,7 +23,8 @@ def get_claim():
     c = config.default(dataset="points", model="autoencoder", objective="reconstruction")
     {change}
     runs = claims.over_seeds(("ae",), c, {{"model.latent_size": 1}}, 3)
-    return claims.Claim("values are large", {minutes}, runs, CHECKS, measure, conclude)
+    chance = claims.Reference("chance", 0.125, "a coin thrown three times")
+    return claims.Claim("values are large", {minutes}, runs, CHECKS, measure, conclude, (chance,))
 
 
 def measure(key, runs):
@@ -85,7 +86,10 @@ def test_what_is_found_is_stored_and_said(folder, trained, capsys, threshold, wo
     assert [run["measured"] for run in stored["runs"]] == [{"value": 10.0 + s} for s in range(3)]
     assert stored["claim_sha256"] == hashlib.sha256((folder / "toy.py").read_bytes()).hexdigest()
     assert (place / "picture.png").read_bytes() == b"picture"
+    (reference,) = stored["references"]
+    assert reference == {"of": "chance", "value": 0.125, "source": "a coin thrown three times"}
     said = capsys.readouterr().out
+    assert "  chance: 0.125 (a coin thrown three times)\n" in said
     assert f"toy: {word}" in said and "[2/3] ae, seed 1: training" in said
     assert f"11 (8.516 to 13.48), claimed above {threshold:g}: {word}" in said
 

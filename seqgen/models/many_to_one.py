@@ -17,7 +17,7 @@ from seqgen.models import fitting, has_steps
 @dataclasses.dataclass(frozen=True)
 class Options(RecurrentOptions):
     embedding_size: int | None = None  # of token inputs; None feeds them one-hot
-    recurrent: bool = True  # False: pool the inputs themselves, without their order
+    recurrent: bool = True  # False: pool the inputs themselves; with pooling=last, the last alone
     pooling: str = "last"  # what the output reads: the last state, or mean, max, attention of all
     output_bias: bool = True  # False: y = W_hy h, as the plain RNN is written
     input_dropout: float | None = None  # share of input features zeroed, one mask for all steps
@@ -35,8 +35,6 @@ class Options(RecurrentOptions):
             output_dropout="[0, 1)",
         )
         yield from not_among(self, "model.", pooling=("last", *pooling.NAMES))
-        if not self.recurrent and self.pooling == "last":
-            yield "model.pooling=last needs a last state, which model.recurrent=False does not have"
 
 
 def make(options: Options, spec: dict[str, Any]) -> nn.Module:
@@ -60,7 +58,7 @@ class ManyToOne(nn.Module):
 
     The summary is the output at the last real step, of either direction where there are two, or a
     pooling of all. Without recurrence it pools the inputs: a bag, the control that shows what the
-    order of the steps is worth.
+    order of the steps is worth, or the last input alone, that which shows what memory is worth.
     """
 
     options: Options
@@ -90,8 +88,8 @@ class ManyToOne(nn.Module):
             carry, h_BTD = stack(h_BTD, carry, length_B=length_B, train=train)
         if o.pooling != "last":
             h_BD = pooling.Pooling(o.pooling, name="pooling")(h_BTD, length_B)
-        elif o.residual:  # which the carry has no part of
-            h_BD = pooling.last(h_BTD, length_B, o.bidirectional)
+        elif o.residual or not o.recurrent:  # which the carry has no part of
+            h_BD = pooling.last(h_BTD, length_B, o.bidirectional and o.recurrent)
         else:
             h_BD = jnp.concatenate([direction[-1] for direction in carry[-1]], axis=-1)
         if train and o.output_dropout is not None:

@@ -19,7 +19,7 @@ from seqgen import decoding
 from seqgen.errors import UsageError, out_of_range
 from seqgen.metrics import Measured, answers, classification, target_unit
 from seqgen.metrics import likelihood as metrics
-from seqgen.objectives import Batch, Clock, Memory, Objective, Params, Player, draws
+from seqgen.objectives import Batch, Clock, Memory, Objective, Params, Player, draws, vanishing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +32,9 @@ class Options:
     scheduled_sampling: float | None = None
     scheduled_sampling_steps: int = 1000  # over which that share grows from 0
 
+    # times Ω of Pascanu et al. 2013, a sum over steps: gradients neither vanish nor grow on the way
+    vanishing_penalty: float | None = None
+
     def problems(self) -> Iterator[str]:
         return out_of_range(
             self,
@@ -39,6 +42,7 @@ class Options:
             label_smoothing="[0, 1)",
             scheduled_sampling="[0, 1]",
             scheduled_sampling_steps="[1, inf)",
+            vanishing_penalty="(0, inf)",
         )
 
 
@@ -59,6 +63,9 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
             "objective.label_smoothing is for targets of one class among several; dataset "
             f"{spec['dataset']} has {spec['targets']['kind']} targets"
         )
+
+    if options.vanishing_penalty is not None:
+        vanishing.check(model, spec["targets"]["per"])
 
     def given(batch: Batch) -> dict[str, jax.Array]:
         return {"targets": batch["targets"]} if answering else {}
@@ -91,14 +98,23 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
         rows = jax.lax.stop_gradient(carry) if spec["streamed"] else None
         return output, memory | {"rows": rows}
 
-    def loss(own, params: Params, memory: Memory, batch: Batch, clock: Clock):
-        del params  # one player: its own parameters are all there are
+    def likelihood(own, memory: Memory, batch: Batch, clock: Clock):
         output, memory = outputs(own, memory, batch, clock[1], train=True, **sampled(clock[0]))
         measured = _measure(spec, output, batch, options.label_smoothing)
         weight_B = measured["loss"][1]
         # the step divides every sum by the loss's weight: what has another is for evaluation alone
         sums = {name: jnp.sum(value_B) for name, (value_B, w) in measured.items() if w is weight_B}
         return sums["loss"], (jnp.sum(weight_B), memory, sums)
+
+    def loss(own, params: Params, memory: Memory, batch: Batch, clock: Clock):
+        del params  # one player: its own parameters are all there are
+        total, (weight, after, sums) = likelihood(own, memory, batch, clock)
+        if options.vanishing_penalty is not None:
+            nats = lambda own: likelihood(own, memory, batch, clock)[0]  # noqa: E731
+            omega_B = vanishing.penalty_B(model, nats, own)
+            sums["vanishing_penalty"] = jnp.sum(omega_B * batch["weight_B"])
+            total += options.vanishing_penalty * sums["vanishing_penalty"]
+        return total, (weight, after, sums)
 
     def measure(params: Params, memory: Memory, batch: Batch, key: jax.Array):
         output, memory = outputs(params["model"], memory, batch, key)
