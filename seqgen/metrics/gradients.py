@@ -62,9 +62,8 @@ def decay(log_TB: np.ndarray) -> Decay:
         if blocked > 0.5:
             return Decay(-math.inf, 0.0, math.inf, blocked, "vanishing")
         return Decay(0.0, math.inf, 0.0, blocked, "stable")
-    away_TB, high_TB = (
-        x - np.nanmean(x, axis=0) for x in (lag_TB[:, several_B], known_TB[:, several_B])
-    )
+    lag_TB, known_TB = lag_TB[:, several_B], known_TB[:, several_B]
+    away_TB, high_TB = (x - means(x, axis=0)[None] for x in (lag_TB, known_TB))
     rate = float(np.nansum(away_TB * high_TB) / np.nansum(away_TB**2))
     halvings = -rate * float(lengths_B[rows_B].mean() - 1) / math.log(2)
     verdict = "stable"
@@ -74,6 +73,14 @@ def decay(log_TB: np.ndarray) -> Decay:
         verdict = "exploding"
     half_life = -math.log(2) / rate if rate < 0 else math.inf
     return Decay(rate, half_life, halvings, blocked, verdict)
+
+
+def means(log: np.ndarray, axis: int = 1) -> np.ndarray:
+    """Means over rows of what is finite, nan where nothing is."""
+    finite = np.isfinite(log)
+    total = np.sum(np.where(finite, log, 0), axis=axis)
+    counts = np.sum(finite, axis=axis)
+    return np.where(counts > 0, total / np.maximum(counts, 1), np.nan)
 
 
 def half_lives(log_TB: np.ndarray) -> np.ndarray:
