@@ -66,14 +66,14 @@ def about(one: Subject) -> dict[str, Any]:
 
 
 def checkpoint(
-    one: Subject, params: Any, prompt: str | None, folder: Path, record: dict[str, Any]
+    one: Subject, params: Any, prompt: str | None, workdir: Path, record: dict[str, Any]
 ) -> None:
     """Diagnoses one set of parameters: writes the record and the pictures, and prints a summary."""
     lens = gradient_flow.lens(one.objective, params, one.batch)
     # before anything takes its time, since a prompt may be wrong
     shown = gate_views.given(one.config, one.dataset.spec, one.batch, prompt)
     found = seen(lens, params, one.batch)
-    name = f"{one.split}-{record['step']}"
+    folder, name = made(workdir), f"{one.split}-{record['step']}"
     title = f"{record['title']}, step {record['step']}, {one.split}"
     layers = [facts(lens.layers[path], path, result) for path, result in found.items()]
     run_directory.write_json(
@@ -104,7 +104,7 @@ def pictures(found: dict[str, Seen], title: str) -> dict[str, bytes]:
     }
 
 
-def training(run: runs.Run, one: Subject, folder: Path) -> None:
+def training(run: runs.Run, one: Subject) -> None:
     """The gradients at the start of the training and at every checkpoint that is kept."""
     with Checkpoints(run.workdir, writer=False) as checkpoints:
         saved = checkpoints.steps()
@@ -131,7 +131,7 @@ def training(run: runs.Run, one: Subject, folder: Path) -> None:
         ]
         for path, own in rows.items()
     }
-    name = f"{one.split}-training"
+    folder, name = made(run.workdir), f"{one.split}-training"
     run_directory.write_json(folder / f"{name}.json", plain(about(one) | {"layers": layers}))
     title = f"{run.workdir.resolve().name}, {one.split}"
     run_directory.write_bytes(folder / f"{name}.png", gradient_pictures.training(rows, title))
@@ -142,6 +142,8 @@ def grid(text: str, config: config_dict.ConfigDict, split: str, workdir: Path, t
     """Configs at initialisation side by side: one table, one picture."""
     points = grids.points(text, config)
     rows, table = [], []
+    for point in points:
+        configs.validate(point.config)  # before the first of them takes its time
     for number, point in enumerate(points, start=1):
         called = " ".join(f"{name.rpartition('.')[2]}={v}" for name, v in point.chosen.items())
         print(f"[{number}/{len(points)}] {called}", flush=True)
@@ -194,7 +196,7 @@ def of_config(
         return
     one = subject(config, split)
     record = {"step": 0, "title": f"{title} at initialisation", "config": configs.to_json(config)}
-    checkpoint(one, begun(one), prompt, made(workdir), record)
+    checkpoint(one, begun(one), prompt, workdir, record)
 
 
 def of_run(
@@ -207,9 +209,8 @@ def of_run(
     backend.start(rows=1, compilation_cache=compilation_cache)
     one = subject(run.config, split)
     runs.refuse_other_data(run, one.dataset.fingerprint)
-    folder = made(workdir)
     if which == ALL:
-        training(run, one, folder)
+        training(run, one)
         return
     found = runs.parameters(run, which)
     record = {
@@ -217,4 +218,4 @@ def of_run(
         "title": workdir.resolve().name,
         "checkpoint_sha256": found.digest,
     }
-    checkpoint(one, found.params, prompt, folder, record)
+    checkpoint(one, found.params, prompt, workdir, record)

@@ -11,6 +11,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from seqgen.gradient_flow import Bound, Flow, Spread
 from seqgen.metrics.gradients import BINS, HALVINGS, Decay, Slopes, by_lag, means
@@ -28,7 +29,6 @@ STYLE = {
 }
 UNITS = 24  # drawn over time: those whose state moves most
 STEPS = 100  # drawn over time at most
-NAMED = 100  # tokens that can still be read
 
 
 class Row(NamedTuple):
@@ -129,6 +129,7 @@ def layers(found: dict[str, np.ndarray], tokens: list[str] | None, title: str) -
         drawn = axes.imshow(shown_DT, aspect="auto", interpolation="nearest", **colours)
         figure.colorbar(drawn, ax=axes, pad=0.01, aspect=10)
         axes.set(yticks=[], ylabel=f"{name}\n{len(units)} units")
+        axes.tick_params(axis="x", length=0)
     if tokens is None:
         grid[-1].set_xlabel("step")
     else:
@@ -138,7 +139,6 @@ def layers(found: dict[str, np.ndarray], tokens: list[str] | None, title: str) -
         grid[-1].set_xticks(range(len(names)), names, fontsize=size, rotation=turned)
         for text in grid[-1].get_xticklabels():
             text.set_parse_math(False)
-        grid[-1].tick_params(axis="x", length=0)
     return _png(figure)
 
 
@@ -151,7 +151,7 @@ def training(found: dict[str, list[Row]], title: str) -> bytes:
     figure, grid = _panels(len(found), 2, title, widths=(3, 1.3))
     for (path, rows), (left, right) in zip(found.items(), grid, strict=True):
         _heat(figure, left, rows, r"$\log_{10}\,\|\partial L/\partial h_t\|$")
-        left.set(title=path, xlabel="step t of the sequence", ylabel="step of training")
+        left.set(title=path, xlabel="steps read", ylabel="step of training")
         places = np.arange(len(rows))
         _half_lives(right, rows, places)
         right.set_yticks(places, [])
@@ -162,15 +162,16 @@ def training(found: dict[str, list[Row]], title: str) -> bytes:
 @matplotlib.rc_context(STYLE)
 def grid(rows: list[Row], title: str) -> bytes:
     """A line of a heat map for each config and layer: the last step's error, walked back."""
-    figure = Figure(figsize=(WIDTH, 1.2 + 0.22 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 1.4 + 0.22 * max(len(rows), 4)), layout="constrained")
     figure.suptitle(title, fontsize=8, parse_math=False)
     left, right = figure.subplots(1, 2, width_ratios=(3, 1.3))
     relative = [row._replace(log=row.log - row.log[0]) for row in rows]
-    _heat(figure, left, relative, r"$\log_{10}$ of the norm, 0 at the last step")
+    _heat(figure, left, relative, r"$\log_{10}$ of the error")
     left.set(xlabel="steps before the last")
     left.invert_yaxis()
     places = np.arange(len(rows))
     _half_lives(right, rows, places)
+    right.get_legend().remove()  # each line names its own
     right.set_yticks(places, [row.decay.verdict for row in rows])
     right.yaxis.tick_right()
     right.set_ylim(len(rows) - 0.5, -0.5)
@@ -179,8 +180,9 @@ def grid(rows: list[Row], title: str) -> bytes:
 
 def spoken(decay: Decay) -> str:
     """A decay as one line."""
-    lives = "does not fall" if math.isinf(decay.half_life) else f"{decay.half_life:.3g} steps"
-    return f"half-life {lives}: {decay.verdict}"
+    if math.isinf(decay.half_life):
+        return f"no half-life, the error does not fall: {decay.verdict}"
+    return f"half-life {decay.half_life:.3g} steps: {decay.verdict}"
 
 
 def _heat(figure: Figure, axes: Axes, rows: list[Row], label: str) -> None:
@@ -215,7 +217,10 @@ def _half_lives(axes: Axes, rows: list[Row], places: np.ndarray) -> None:
         axes.plot(np.full(np.sum(own & ~finite), end), places[own & ~finite], ">", color=colour)
         if own.any():
             axes.plot([], [], "o", color=colour, ms=4, label=verdict)
+    least = lives[finite].min() if finite.any() else 1.0
     axes.set_xscale("log")
+    axes.set_xlim(10 ** math.floor(math.log10(least / 1.3)), end * 1.3)
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("half-life [steps]\n▸ does not fall")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=6, borderpad=0)
 
