@@ -7,7 +7,7 @@ so that what an objective computes beside its loss, such as written answers, has
 
 import dataclasses
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -224,12 +224,14 @@ def values_and_slopes(cell: Cell, x_gates: jax.Array, h_gates: Any, carry: Any) 
     return at(x_gates), slopes
 
 
+@cache
 def steepest(cell: Cell) -> dict[str, tuple[float, float]]:
     """Of each gate's function the largest slope there is (found on a grid), and its value at 0."""
     x_N1 = jnp.linspace(-10.0, 10.0, 4001)[:, None]  # one unit, with 0 among the places
     gates, zeros = jnp.tile(x_N1, (1, cell.num_gates)), jnp.zeros_like(x_N1)
     h_gates = None if cell.affine is not None else jnp.zeros_like(gates)
-    values, slopes = values_and_slopes(cell, gates, h_gates, (zeros,) * cell.num_states)
+    look = jax.jit(partial(values_and_slopes, cell))
+    values, slopes = look(gates, h_gates, (zeros,) * cell.num_states)
     return {
         name: (float(jnp.max(jnp.abs(slope))), float(value[2000, 0]))
         for name, value, slope in zip(cell.gates, values, slopes, strict=True)

@@ -73,6 +73,7 @@ def test_an_orthogonal_linear_network_loses_nothing(tmp_path, capsys):
     assert all(name in out for name in pictures)
 
 
+@pytest.mark.slow
 def test_a_grid_is_one_table_in_which_the_scale_of_the_weights_tells(tmp_path, capsys):
     flag = experiment(tmp_path, model__activation="identity", model__hidden_size=2)
     grid = "--grid=model.recurrent_scale=0.25,4"
@@ -103,6 +104,7 @@ def trained(tmp_path_factory):
     return folder / "run"
 
 
+@pytest.mark.slow
 def test_a_checkpoint_and_a_training_of_text(trained, capsys):
     where = f"--workdir={trained}"
     code, _, err = launched(capsys, where, "--checkpoint=latest", "--prompt=the dog")
@@ -144,6 +146,7 @@ def test_a_prompt_is_read_as_the_model_reads_it(trained):
         np.testing.assert_allclose(h_D, carry[0][0][1][0], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_cell_that_does_not_tell_its_gates_is_measured_all_the_same(tmp_path, monkeypatch):
     own = cells.lstm()._replace(values=None, linearize=None, pull=None)
     monkeypatch.setitem(cells._FACTORIES, "lstm", lambda: own)
@@ -195,7 +198,7 @@ def wide(units):
         (["--workdir={new}", "--config={tiny}", "--prompt=x"], "--prompt is for text"),
         (["--workdir={new}", "--config={tiny}", "--grid=model.cel=rnn"], "'model.cell'"),
         (["--workdir={new}", "--config={tiny}", "--grid=model.cell=lstn"], "'lstm'"),
-        (["--workdir={new}", "--config={gan}"], "recurrent"),
+        pytest.param(["--workdir={new}", "--config={gan}"], "walks none", marks=pytest.mark.slow),
     ],
 )
 def test_a_slip_is_one_sentence(arguments, sentence, trained, tmp_path, capsys):
