@@ -153,7 +153,7 @@ def grid(text: str, config: config_dict.ConfigDict, split: str, workdir: Path, t
         found = seen(lens, params, one.batch)
         for path, result in found.items():
             label = called if len(found) == 1 else f"{called} {path}"
-            last_TB = gradients.by_lag(result.flow.last, result.flow.real)
+            last_TB = gradients.by_lag(result.flow.last, result.flow.before_last)
             rows.append(gradient_pictures.Row(label, gradients.means(last_TB), result.decay))
             layer = facts(lens.layers[path], path, result)
             table.append({"chosen": point.chosen, **layer})

@@ -34,7 +34,8 @@ class Flow(NamedTuple):
 
     real: np.ndarray
     total: np.ndarray  # ∂L/∂h_t, L being the row's own loss, the mean over its targets
-    last: np.ndarray  # the part of it that enters at the row's last step and is walked back alone
+    last: np.ndarray  # the part that enters at the last step with a part of the loss, walked back
+    before_last: np.ndarray  # whether a step is that last one or before it, and real
 
 
 class Spread(NamedTuple):
@@ -104,10 +105,13 @@ def in_order(paths: Iterable[str]) -> list[str]:
 
 def _flow(layer, walk, direct_TBS):
     step, path = walks.trajectory(layer, walk)
-    at_last_TB1 = (walk.real & (walks.later(walk.real) == 0))[..., None]
+    enters_TB = walk.real & jnp.any(direct_TBS != 0, axis=-1)  # a padded answer has no error
+    later_TB = walks.later(enters_TB)
+    at_last_TB1 = (enters_TB & (later_TB == 0))[..., None]
     parts_2TBS = jnp.stack([direct_TBS, jnp.where(at_last_TB1, direct_TBS, 0)])
     found = jax.vmap(lambda part_TBS: trajectories.gradients(step, path, part_TBS))(parts_2TBS)
-    return Flow(walk.real, *trajectories.log_norms(found, layer.units))
+    before_TB = walk.real & (enters_TB | (later_TB > 0))
+    return Flow(walk.real, *trajectories.log_norms(found, layer.units), before_TB)
 
 
 def spread(layer: walks.Layer, walk: walks.Walk) -> Spread:

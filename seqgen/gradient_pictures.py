@@ -50,7 +50,7 @@ def flows(found: dict[str, tuple[Flow, Decay]], title: str) -> bytes:
         left.plot(steps_T, _drawn(total_TB), color="0.8", lw=0.5)
         left.plot(steps_T, means(total_TB), color="C0", lw=1.5, label="mean")
         left.set(title=path, xlabel="step t", ylabel=r"$\log_{10}\,\|\partial L/\partial h_t\|$")
-        last_TB = by_lag(_ten(flow.last), real_TB)
+        last_TB = by_lag(_ten(flow.last), flow.before_last)
         lags_T, mean_T = np.arange(len(last_TB)), means(last_TB)
         right.plot(lags_T, _drawn(last_TB), color="0.8", lw=0.5)
         right.plot(lags_T, mean_T, color="C0", lw=1.5, label="mean of the examples")
@@ -150,8 +150,8 @@ def training(found: dict[str, list[Row]], title: str) -> bytes:
     """
     figure, grid = _panels(len(found), 2, title, widths=(3, 1.3))
     for (path, rows), (left, right) in zip(found.items(), grid, strict=True):
-        _heat(figure, left, rows, r"$\log_{10}\,\|\partial L/\partial h_t\|$")
-        left.set(title=path, xlabel="steps read", ylabel="step of training")
+        _heat(figure, left, rows, r"$\log_{10}\,\|\partial L/\partial h_t\|$", first=1)
+        left.set(title=path, xlabel="step t of the sequence", ylabel="step of training")
         places = np.arange(len(rows))
         _half_lives(right, rows, places)
         right.set_yticks(places, [])
@@ -166,7 +166,7 @@ def grid(rows: list[Row], title: str) -> bytes:
     figure.suptitle(title, fontsize=8, parse_math=False)
     left, right = figure.subplots(1, 2, width_ratios=(3, 1.3))
     relative = [row._replace(log=row.log - row.log[0]) for row in rows]
-    _heat(figure, left, relative, r"$\log_{10}$ of the error")
+    _heat(figure, left, relative, r"$\log_{10}$ of the error", first=0)
     left.set(xlabel="steps before the last")
     left.invert_yaxis()
     places = np.arange(len(rows))
@@ -185,7 +185,8 @@ def spoken(decay: Decay) -> str:
     return f"half-life {decay.half_life:.3g} steps: {decay.verdict}"
 
 
-def _heat(figure: Figure, axes: Axes, rows: list[Row], label: str) -> None:
+def _heat(figure: Figure, axes: Axes, rows: list[Row], label: str, first: int) -> None:
+    """first: the number of the first column."""
     widest = max(len(row.log) for row in rows)
     map_NT = np.full((len(rows), widest), np.nan)
     for number, row in enumerate(rows):
@@ -200,6 +201,7 @@ def _heat(figure: Figure, axes: Axes, rows: list[Row], label: str) -> None:
         vmin=max(low, high - 12),  # what is fainter than float32 can add is all the same
         vmax=max(high, low + 1e-6),
         origin="lower",
+        extent=(first - 0.5, first + widest - 0.5, -0.5, len(rows) - 0.5),
     )
     figure.colorbar(drawn, ax=axes, label=label, pad=0.02)
     axes.set_yticks(range(len(rows)), [row.label for row in rows], parse_math=False)
@@ -232,7 +234,7 @@ def _line(mean_T: np.ndarray, decay: Decay) -> np.ndarray:
         return np.full(len(mean_T), np.nan)
     lags_T = np.arange(len(mean_T))
     level = np.mean(mean_T[finite_T] - _ten(decay.rate) * lags_T[finite_T])
-    return level + _ten(decay.rate) * lags_T
+    return np.where(finite_T, level + _ten(decay.rate) * lags_T, np.nan)
 
 
 def _ten(natural: np.ndarray) -> np.ndarray:

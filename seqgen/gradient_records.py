@@ -41,13 +41,13 @@ def seen(lens: Lens, params: Any, batch: Batch) -> dict[str, Seen]:
 
 
 def decay(flow: Flow) -> gradients.Decay:
-    return gradients.decay(gradients.by_lag(flow.last, flow.real))
+    return gradients.decay(gradients.by_lag(flow.last, flow.before_last))
 
 
 def facts(layer: walks.Layer, path: str, one: Seen) -> dict[str, Any]:
     """A layer's numbers for the record; logarithms to base 10 where they say so."""
     o, spread = layer.options, one.spread
-    last_TB = gradients.by_lag(one.flow.last, one.flow.real)
+    last_TB = gradients.by_lag(one.flow.last, one.flow.before_last)
     total_TB = np.where(one.flow.real, one.flow.total, np.nan)
     singular_NK = np.mean(spread.singular, axis=1) / math.log(10)
     return {
@@ -91,7 +91,7 @@ def spoken(layer: dict[str, Any]) -> str:
     exponent = layer["lyapunov_nats_per_step"][0]
     return (
         f"{layer['layer']}: {gradient_pictures.spoken(decay)} ({decay.halvings:+.1f} halvings over "
-        f"{layer['steps']} steps, threshold {gradients.HALVINGS:g}); largest Lyapunov exponent "
+        f"a sequence, threshold {gradients.HALVINGS:g}); largest Lyapunov exponent "
         f"{exponent:+.3f} nats a step"
     )
 

@@ -226,7 +226,12 @@ def test_models_of_answers_have_walks_of_both_sides():
     _, flows = lens.look(params, one.batch)
     assert gradient_flow.in_order(flows) == ["encoder/layer_0", "decoder/recurrent/layer_0"]
     for flow in flows.values():
-        assert np.isfinite(np.asarray(flow.total)[np.asarray(flow.real)]).all()
+        assert np.isfinite(np.asarray(flow.last)[np.asarray(flow.before_last)]).all()
+        assert gradient_records.decay(jax.device_get(flow)).blocked == 0
+    # an answer's last step is that of its end, which not all reach together
+    ends_B = np.argmax(np.asarray(one.batch["targets"]) == 0, axis=1)
+    steps_B = np.sum(flows["decoder/recurrent/layer_0"].before_last, axis=0)
+    np.testing.assert_array_equal(steps_B, ends_B + 1)
     config.model.input_feeding = True
     one = diagnose.subject(config, "valid")
     with pytest.raises(UsageError, match="loop of its own"):

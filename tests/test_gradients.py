@@ -75,6 +75,9 @@ def test_what_is_not_finite_has_exploded():
     log_TB = planted(1.0)
     log_TB[30:, 0] = np.inf
     assert gradients.decay(log_TB).verdict == "exploding"
+    log_TB[30:, 0] = np.nan
+    real_TB = np.ones(log_TB.shape, bool)
+    assert gradients.decay(gradients.by_lag(log_TB[::-1], real_TB)).verdict == "exploding"
 
 
 def test_slopes_tell_closed_from_open():

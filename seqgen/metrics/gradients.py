@@ -32,12 +32,15 @@ class Decay(NamedTuple):
 
 
 def by_lag(log_TB: np.ndarray, real_TB: np.ndarray) -> np.ndarray:
-    """Each row's real steps from its last one back, nan behind its first: [T, B]."""
+    """Each row's real steps from its last one back, nan behind its first: [T, B].
+
+    What is no number at a real step has overflown, and is inf here.
+    """
     log_TB, real_TB = np.asarray(log_TB, float), np.asarray(real_TB, bool)
     found_TB = np.full(log_TB.shape, np.nan)
     for row in range(log_TB.shape[1]):
         steps = log_TB[real_TB[:, row], row][::-1]
-        found_TB[: len(steps), row] = steps
+        found_TB[: len(steps), row] = np.where(np.isnan(steps), np.inf, steps)
     return found_TB
 
 
@@ -50,7 +53,9 @@ def decay(log_TB: np.ndarray) -> Decay:
     a norm is not finite, it has exploded.
     """
     lengths_B = np.sum(~np.isnan(log_TB), axis=0)
-    if np.isposinf(log_TB).any() or not lengths_B.any():
+    if not lengths_B.any():  # no row has any error
+        return Decay(-math.inf, 0.0, math.inf, 1.0, "vanishing")
+    if np.isposinf(log_TB).any():
         return Decay(math.inf, math.inf, -math.inf, 0.0, "exploding")
     rows_B = np.flatnonzero(lengths_B)
     blocked = float(np.mean(np.isneginf(log_TB[lengths_B[rows_B] - 1, rows_B])))
