@@ -1,4 +1,4 @@
-"""Trains, evaluates, compares, samples, studies, reports.  python launch.py VERB --flag=value …
+"""Trains, evaluates, samples, diagnoses, studies, reports.  python launch.py VERB --flag=value …
 
 Parses the flags, calls one function, and turns errors into exit codes: 0 done, 1 failure or an
 altered file, 2 bad input, 75 training or evaluation stopped by a signal, all saved, 130 another
@@ -18,6 +18,7 @@ from seqgen import (
     around,
     command_line,
     compare,
+    diagnose,
     evaluate,
     generate,
     listing,
@@ -116,6 +117,31 @@ def run_verify(given: flags.FlagValues) -> int:
     return Failure.exit_code if verdict.finding is verify.Finding.ALTERED else DONE
 
 
+def run_diagnose(given: flags.FlagValues) -> int:
+    if "config" not in given:
+        if given.grid is not None:
+            raise UsageError("--grid lays configs side by side: it needs --config=FILE.py")
+        diagnose.of_run(
+            given.workdir,
+            given.checkpoint,
+            given.split,
+            given.prompt,
+            compilation_cache=given.compilation_cache,
+        )
+        return DONE
+    if given["checkpoint"].present:
+        raise UsageError("--checkpoint is of a run: a config is diagnosed as training begins")
+    diagnose.of_config(
+        given.config,
+        given.workdir,
+        given.split,
+        given.prompt,
+        given.grid,
+        compilation_cache=given.compilation_cache,
+    )
+    return DONE
+
+
 def run_study(given: flags.FlagValues) -> int:
     if (given.claim is None) != given.all:
         raise UsageError("study needs either --claim=NAME or --all")
@@ -153,6 +179,7 @@ VERBS = {
     "evaluate": Verb(run_evaluate, command_line.define_evaluate, "workdir"),
     "compare": Verb(run_compare, command_line.define_compare, "workdir"),
     "generate": Verb(run_generate, command_line.define_generate, "workdir"),
+    "diagnose": Verb(run_diagnose, command_line.define_diagnose, "workdir"),
     "verify": Verb(run_verify, command_line.define_verify, "file"),
     "study": Verb(run_study, command_line.define_study, None),
     "report": Verb(run_report, command_line.define_workdir, "workdir"),
@@ -168,6 +195,8 @@ def parse(name: str, argv: list[str]) -> flags.FlagValues:
         if name == "train":
             argv, workdir = overrides.from_command_line(argv, values)
             values.set_default("workdir", str(workdir))
+        if name == "diagnose" and any(a.startswith("--config") for a in argv):
+            argv, _ = overrides.from_command_line(argv, values)
         if name == "evaluate":
             if any(argument.partition("=")[0] == "--config" for argument in argv):
                 raise UsageError(

@@ -5,7 +5,7 @@ cell, so they belong to `chunks.py`, which hoists, chunks and differentiates the
 once. A cell is elementwise in its units, and so is its derivative.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any, NamedTuple
@@ -36,6 +36,7 @@ class Cell(NamedTuple):
       additive: whether the step reads only x_gates + h_gates. If not, the recurrent product has
         a bias of its own, b_h_G.
       gates: the gates' names in the order of G, for initialisation and pictures.
+      values: (x_gates, h_gates, carry) -> the activation of each of `gates`, for diagnoses.
     """
 
     num_gates: int
@@ -46,6 +47,7 @@ class Cell(NamedTuple):
     affine: Callable[[jax.Array], tuple[jax.Array, jax.Array]] | None = None
     additive: bool = False
     gates: tuple[str, ...] = ()
+    values: Callable[[jax.Array, jax.Array | None, Carry], Sequence[jax.Array]] | None = None
 
 
 def elementwise(step: Callable, num_gates: int, num_states: int, **facts) -> Cell:
@@ -56,7 +58,7 @@ def elementwise(step: Callable, num_gates: int, num_states: int, **facts) -> Cel
 
     Args:
       step, num_gates, num_states: as in Cell.
-      **facts: the other attributes of Cell (affine, additive, gates).
+      **facts: the other attributes of Cell (affine, additive, gates, values).
 
     Raises:
       UsageError: the step mixes units or rows, as layer normalisation does. Make it a plain
@@ -160,7 +162,7 @@ def rnn(activation: str = "tanh") -> Cell:
         d_gates = d_carry[0] * slope
         return d_gates, d_gates, (jnp.zeros_like(d_gates),)
 
-    return Cell(1, 1, step, linearize, pull, additive=True, gates=("candidate",))
+    return Cell(1, 1, step, linearize, pull, additive=True, gates=("candidate",), values=step)
 
 
 def activation_named(name: str) -> Callable[[jax.Array], jax.Array]:
@@ -189,13 +191,17 @@ def lstm() -> Cell:
     + b. Carry: (c, h).
     """
 
+    def activations(x_gates, h_gates, carry):
+        del carry
+        return activate(x_gates + h_gates, "ssts")
+
     def step(x_gates, h_gates, carry):
-        store, forget, candidate, output = activate(x_gates + h_gates, "ssts")
+        store, forget, candidate, output = activations(x_gates, h_gates, carry)
         update = forget * carry[0] + store * candidate
         return update, output * jnp.tanh(update)
 
     def linearize(x_gates, h_gates, carry, next_carry):
-        store, forget, candidate, output = activate(x_gates + h_gates, "ssts")
+        store, forget, candidate, output = activations(x_gates, h_gates, carry)
         squashed = jnp.tanh(next_carry[0])
         by_update = (
             candidate * store * (1 - store),
@@ -212,7 +218,7 @@ def lstm() -> Cell:
         return d_gates, d_gates, (d_update * forget, jnp.zeros_like(d_h))
 
     names = ("store", "forget", "candidate", "output")
-    return Cell(4, 2, step, linearize, pull, additive=True, gates=names)
+    return Cell(4, 2, step, linearize, pull, additive=True, gates=names, values=activations)
 
 
 @cache
@@ -255,7 +261,9 @@ def gru() -> Cell:
         d_h_gates = jnp.concatenate([*shared, d_h * by_h_candidate], axis=-1)
         return d_x_gates, d_h_gates, (d_h * update,)
 
-    return Cell(3, 1, step, linearize, pull, gates=("reset", "update", "candidate"))
+    names = ("reset", "update", "candidate")
+    values = lambda x_gates, h_gates, carry: activations(x_gates, h_gates)[:3]  # noqa: E731
+    return Cell(3, 1, step, linearize, pull, gates=names, values=values)
 
 
 @cache
@@ -269,9 +277,12 @@ def min_gru() -> Cell:
     is right for any h_0.
     """
 
-    def affine(x_gates):
+    def activations(x_gates, *_):
         store, candidate = jnp.split(x_gates, 2, axis=-1)
-        store = jax.nn.sigmoid(store)
+        return jax.nn.sigmoid(store), candidate
+
+    def affine(x_gates):
+        store, candidate = activations(x_gates)
         return 1 - store, store * candidate
 
     def step(x_gates, h_gates, carry):
@@ -279,7 +290,8 @@ def min_gru() -> Cell:
         a, b = affine(x_gates)
         return (a * carry[0] + b,)
 
-    return elementwise(step, num_gates=2, num_states=1, affine=affine, gates=("store", "candidate"))
+    names = ("store", "candidate")
+    return elementwise(step, 2, 1, affine=affine, gates=names, values=activations)
 
 
 _FACTORIES = {"gru": gru, "lstm": lstm, "min_gru": min_gru, "rnn": rnn}

@@ -38,15 +38,19 @@ class Checkpoints:
     """The checkpoints of a run directory; a context manager, and nothing is saved outside of it.
 
     A writer must hold the run (`run_lock.hold`): on entry it removes what a killed process left
-    unfinished. It keeps the latest two steps, so that there is one to fall back to, and the best. A
-    reader (`writer=False`) changes nothing and needs no lock: it may restore while a writer saves.
+    unfinished. It keeps the latest two steps, so that there is one to fall back to, the best, and
+    multiples of `keep_every`. A reader (`writer=False`) changes nothing and needs no lock: it may
+    restore while a writer saves.
 
     Raises UsageError on entry if a writer cannot write.
     """
 
-    def __init__(self, workdir: str | os.PathLike, *, writer: bool = True) -> None:
+    def __init__(
+        self, workdir: str | os.PathLike, *, writer: bool = True, keep_every: int | None = None
+    ) -> None:
         self._saved = SavedSteps(Path(workdir).absolute() / "checkpoints")
         self._writer = writer
+        self._keep_every = keep_every
         self._saver: ThreadPoolExecutor | None = None
         self._pending: Future[None] | None = None
         self._own: tuple[int, bool] | None = None  # the last step here saved or restored; if best
@@ -234,7 +238,9 @@ class Checkpoints:
         for later in [other for other in saved.numbered() if other > step]:
             logging.warning("removing %s: the run has gone back to before it", saved.path(later))
             saved.delete(later)
-        saved.keep_only({*saved.steps()[-2:], saved.marked_best()})
+        steps, every = saved.steps(), self._keep_every
+        stay = [step for step in steps if every is not None and step % every == 0]
+        saved.keep_only({*steps[-2:], *stay, saved.marked_best()})
 
 
 def _disk_is_full(error: BaseException) -> bool:

@@ -103,6 +103,15 @@ def define_generate(values: flags.FlagValues) -> None:
     flags.DEFINE_float("scale", 1.0, text, flag_values=values)
 
 
+def define_diagnose(values: flags.FlagValues) -> None:
+    define_checkpoint(values)
+    flags.DEFINE_string("split", "valid", "train, valid or test", flag_values=values)
+    text = "a text whose layers are drawn over time, in place of the first example"
+    flags.DEFINE_string("prompt", None, text, flag_values=values)
+    text = "configs side by side: 'model.cell=rnn,lstm; seed=0..2', around that of --config"
+    flags.DEFINE_string("grid", None, text, flag_values=values)
+
+
 def define_verify(values: flags.FlagValues) -> None:
     define_cache(values)
     define_path("file", "the file in question", values)

@@ -23,7 +23,14 @@ from seqgen.errors import UsageError, out_of_range, unknown
 
 PARTS = {"dataset": "seqgen.datasets", "model": "seqgen.models", "objective": "seqgen.objectives"}
 # What may change between a run and its continuation: its length, how often it speaks and to whom.
-MAY_CHANGE_ON_RESUME = ("num_steps", "log_every", "checkpoint_every", "record_every", "tensorboard")
+MAY_CHANGE_ON_RESUME = (
+    "num_steps",
+    "log_every",
+    "checkpoint_every",
+    "keep_every",
+    "record_every",
+    "tensorboard",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +43,7 @@ class RunOptions:
     log_every: int = 50
     eval_every: int = 500
     checkpoint_every: int = 500
+    keep_every: int | None = None  # checkpoints at multiples stay, beside the latest two and best
     record_every: int | None = None  # steps from frame to frame of the film of points that move
     monitor: str | None = (
         "loss"  # validation metric of best, plateau, early stop; None: latest is best
@@ -58,6 +66,7 @@ class RunOptions:
             log_every="[1, inf)",
             eval_every="[1, inf)",
             checkpoint_every="[1, inf)",
+            keep_every="[1, inf)",
             record_every="[1, inf)",
             patience="[1, inf)",
             stop_detectable="(0.5, 1)",

@@ -126,7 +126,7 @@ class Recurrent(nn.Module):
             ends, outputs = [], []
             for reverse, start in zip((False, True), carry[layer], strict=False):
                 name = f"layer_{layer}_reverse" if reverse else f"layer_{layer}"
-                walk = Direction(o, reverse, name=name)
+                walk = Direction(o, self._cell(), reverse, name=name)
                 end, h_BTD = walk(x_BTE, start, length_B, reset_BT, train)
                 ends.append(end)
                 outputs.append(h_BTD)
@@ -142,15 +142,15 @@ class Recurrent(nn.Module):
 
 
 class Direction(nn.Module):
-    """The parameters of one walk in one direction."""
+    """The parameters of one walk of a cell in one direction; called as `Recurrent` is."""
 
-    options: RecurrentOptions
+    options: RecurrentOptions  # `cell` is the one that they name
+    cell: cells.Cell
     reverse: bool
 
     @nn.compact
     def __call__(self, x_BTE, carry, length_B, reset_BT, train):
-        o = self.options
-        cell = cells.named(o.cell, o.activation)
+        o, cell = self.options, self.cell
         units, width = o.hidden_size, cell.num_gates * o.hidden_size
         params = {
             "w_x_EG": self.param(

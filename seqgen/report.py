@@ -53,6 +53,7 @@ def report(workdir: Path) -> Path:
         "<h2>Curves</h2>" + "".join(image(p) for p in [*curves, *sorted(drawn)]),
         film(run),
         samples(workdir),
+        diagnoses(workdir),
         "<h2>Environment</h2>" + environment_table(workdir),
     ]
     page = (
@@ -169,6 +170,30 @@ def samples(workdir: Path) -> str:
         beside = file.with_name(f"{file.stem}{ATTENTION}.png")
         shown += [image(beside)] if beside.exists() else []
     return "<h2>Samples</h2>" + "".join(shown) if shown else ""
+
+
+def diagnoses(workdir: Path) -> str:
+    """What `diagnose` has measured of the run's gradients: a table, then its pictures."""
+    folder, rows = workdir / "diagnoses", []
+    for file in sorted(folder.glob("*.json")):
+        stored = run_directory.read_json(file, ("split", "layers"))
+        if "step" not in stored:
+            continue  # of all checkpoints together: its picture says it
+        for layer in stored["layers"]:
+            found, exponents = layer["decay"], layer["lyapunov_nats_per_step"]
+            lives = "does not fall" if found["half_life"] == "Infinity" else found["half_life"]
+            name = f"{stored['split']}, step {stored['step']}, {layer['layer']}"
+            rows.append((name, lives, found["rate"], found["verdict"], exponents[0]))
+    pictures = "".join(image(p) for p in sorted(folder.glob("*.png")))
+    header = (
+        "layer",
+        "half-life of the error [steps]",
+        "rate [nats a step back]",
+        "verdict",
+        "Lyapunov exponent [nats a step]",
+    )
+    measured = table(header, rows) if rows else ""
+    return f"<h2>Gradients</h2>{measured}{pictures}" if measured or pictures else ""
 
 
 def film(run: runs.Run) -> str:

@@ -39,7 +39,7 @@ def train(config: config_dict.ConfigDict, workdir: Path, *, compilation_cache: b
         session = prepare(config, workdir, progress)  # what it refuses is no attempt at the run
         try:
             run_directory.set_status(workdir, "RUNNING")
-            with Checkpoints(workdir) as checkpoints:
+            with Checkpoints(workdir, keep_every=session.options.keep_every) as checkpoints:
                 reason = loop(session, checkpoints, interrupt, progress)
             finish(session, interrupt, progress)
             run_directory.set_status(workdir, "DONE", exit_code=0, message=reason)

@@ -59,6 +59,24 @@ def test_a_step_has_every_property_of_a_step(cell):
     check_cell(cell, steps.OF_A_STEP)
 
 
+@pytest.mark.parametrize("cell", ALL)
+def test_the_values_of_the_gates_are_what_the_step_is_made_of(cell):
+    x_gates, h_gates, carry = inputs(cell)
+    gate = dict(zip(cell.gates, cell.values(x_gates, h_gates, carry), strict=True))
+    stepped, h = cell.step(x_gates, h_gates, carry), carry[-1]
+    if "forget" in gate:
+        update = gate["forget"] * carry[0] + gate["store"] * gate["candidate"]
+        expected = (update, gate["output"] * jnp.tanh(update))
+    elif "store" in gate:
+        expected = (h + gate["store"] * (gate["candidate"] - h),)
+    elif "update" in gate:
+        expected = (gate["update"] * h + (1 - gate["update"]) * gate["candidate"],)
+    else:
+        expected = (gate["candidate"],)
+    for found, wanted in zip(stepped, expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+
+
 def test_a_step_that_mixes_units_or_rows_is_refused():
     def normalised(x_gates, h_gates, carry):
         gates = x_gates + h_gates

@@ -81,6 +81,14 @@ def test_the_latest_two_and_the_best_are_kept(tmp_path):
         restore(tmp_path, 10)
 
 
+def test_multiples_of_keep_every_stay(tmp_path):
+    with Checkpoints(tmp_path, keep_every=20) as checkpoints:
+        for step in range(10, 70, 10):
+            checkpoints.save(step, state_of(step), meta={"at": step}, best=step == 10)
+        checkpoints.wait()
+        assert checkpoints.steps() == [10, 20, 40, 50, 60]
+
+
 def test_a_step_that_is_saved_again_is_replaced_and_stays_the_best(tmp_path):
     with Checkpoints(tmp_path) as checkpoints:
         checkpoints.save(5, {"x": np.zeros(3)}, meta={}, best=True)

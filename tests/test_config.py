@@ -181,6 +181,7 @@ OUT_OF_RANGE = {
     "log_every": (0,),
     "eval_every": (0,),
     "checkpoint_every": (0,),
+    "keep_every": (0,),
     "patience": (0,),
     "stop_detectable": (0.5, 1.0),
     "accumulate": (0,),
