@@ -59,7 +59,7 @@ def test_a_step_has_every_property_of_a_step(cell):
     check_cell(cell, steps.OF_A_STEP)
 
 
-@pytest.mark.parametrize("cell", [cells.lstm(), cells.gru(), cells.min_gru(), *ACTIVATED])
+@pytest.mark.parametrize("cell", [*map(cells.named, cells.names()), *ACTIVATED])
 def test_the_values_of_the_gates_are_what_the_step_is_made_of(cell):
     x_gates, h_gates, carry = inputs(cell)
     gate = dict(zip(cell.gates, cell.values(x_gates, h_gates, carry), strict=True))
