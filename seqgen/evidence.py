@@ -14,11 +14,22 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from seqgen import config as configs
-from seqgen import decoding, evaluate, frames, recognition, run_directory, spectral
+from seqgen import (
+    decoding,
+    diagnose,
+    evaluate,
+    frames,
+    gradient_flow,
+    gradient_records,
+    recognition,
+    run_directory,
+    spectral,
+)
 from seqgen import run as runs
 from seqgen.datasets import Dataset
 from seqgen.errors import UsageError
 from seqgen.interrupt import Interrupt
+from seqgen.metrics import gradients
 from seqgen.run import Found, Run
 
 
@@ -82,6 +93,28 @@ def history(one: Evidence, number: str) -> dict[int, float]:
     """Step -> a number of training, the mean over the steps since the record before."""
     records = run_directory.read_metrics(one.run.workdir)
     return {r["step"]: r[number] for r in records if r["split"] == "train"}
+
+
+class Reach(NamedTuple):
+    """How far back in time an error reaches in a run's lowest recurrent layer."""
+
+    norms: np.ndarray  # log [T], mean over examples, of the last step's error so many steps back
+    decay: gradients.Decay  # of it
+    bound: float  # log of what a step's Jacobian can be at most; NaN where the cell has no bound
+
+
+def reach_at_start(one: Evidence) -> Reach:
+    """Of the parameters with which the run began, on examples of validation."""
+    subject = diagnose.subject(one.run.config, "valid")
+    params = diagnose.begun(subject)
+    lens = gradient_flow.lens(subject.objective, params, subject.batch)
+    walks, flows = lens.look(params, subject.batch)
+    path = gradient_flow.in_order(flows)[0]
+    flow = jax.device_get(flows[path])
+    log_TB = gradients.by_lag(flow.last, flow.before_last)
+    bound = gradient_flow.bound(lens.layers[path], walks[path])
+    log_bound = float("nan") if bound is None else float(np.log(bound.step))
+    return Reach(gradients.means(log_TB), gradient_records.decay(flow), log_bound)
 
 
 def film(one: Evidence) -> tuple[np.ndarray, list[frames.Moment]]:

@@ -70,7 +70,26 @@ def clipped(halving):
     return by(ACCURACY, **values)
 
 
+def reaching(**rates):
+    return by("rate, nats a step", **rates)
+
+
+def vanishing(straight):
+    names = "rate minus the bound's", "share that a straight line explains"
+    found = dict(zip(names, (-0.1, straight), strict=True))
+    return lambda key: found | {"halvings over the sequence": 30.0}
+
+
 PLANTED = {
+    "vanishing": (vanishing(0.99), vanishing(0.5)),
+    "activations": (
+        reaching(sigmoid=-1.4, tanh=-0.2, relu=-0.1),
+        reaching(sigmoid=-1.4, tanh=-0.2, relu=-0.4),
+    ),
+    "half_life": (
+        reaching(rnn=-0.2, forget_bias_0=-0.1, forget_bias_1=-0.03, forget_bias_5=0.0, chrono=0.01),
+        reaching(rnn=-0.2, forget_bias_0=-0.1, forget_bias_1=-0.05, forget_bias_5=0.0, chrono=0.01),
+    ),
     "recurrence": (
         by(ACCURACY, RNN=1.0, last_input=0.25, bag=0.75),
         by(ACCURACY, RNN=1.0, last_input=0.9, bag=0.75),

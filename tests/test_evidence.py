@@ -1,5 +1,7 @@
 """What claims are told of a run is what its own parts say."""
 
+from types import SimpleNamespace
+
 import jax
 import numpy as np
 import pytest
@@ -149,3 +151,17 @@ def test_an_evaluation_is_read_and_other_data_are_refused(game):
     with pytest.raises(UsageError, match="the data of .* have changed since training"):
         evidence.load(folder)
     run_directory.write_json(folder / "environment.json", record)
+
+
+def test_an_error_shrinks_at_each_step_by_what_straight_orthogonal_weights_do():
+    c = configs.default(dataset="adding", model="many_to_one", objective="likelihood")
+    c.dataset.length, c.dataset.batch_size = 12, 4
+    c.model.cell, c.model.activation, c.model.hidden_size = "rnn", "identity", 5
+    c.model.recurrent_scale = 0.8
+    one = SimpleNamespace(run=SimpleNamespace(config=c))
+    norms, decay, bound = evidence.reach_at_start(one)
+    np.testing.assert_allclose(np.diff(norms), np.log(0.8), rtol=1e-4)
+    assert decay.rate == pytest.approx(np.log(0.8), rel=1e-4)
+    assert bound == pytest.approx(np.log(0.8), rel=1e-5)
+    c.model.cell = "lstm"
+    assert np.isnan(evidence.reach_at_start(one).bound)
