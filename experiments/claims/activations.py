@@ -4,8 +4,11 @@ python launch.py study --claim=activations
 Lecture notes, 2.2.2: vanishing is met with "the choice of activation function", whose derivative is
 multiplied at every step: at most 1/4 for sigmoid, 1 for tanh and relu, for which it is either 0 or
 1. Rates of the last step's error on its way back, nats a step, the adding problem of 100 steps as
-training begins, the same orthogonal recurrent weights for all, 5 seeds, 16 examples each. Not run
-yet.
+training begins, the same orthogonal recurrent weights for all, 5 seeds, 16 examples each.
+
+REFUTED, in a minute on one CPU core, the other busy: -1.475 (-1.483 to -1.467) with sigmoid, -0.237
+(-0.261 to -0.212) with tanh, as claimed, but -0.377 (-0.403 to -0.352) with relu. Half of its units
+are off at any step, which costs more than tanh's slopes below 1.
 """
 
 from pathlib import Path
@@ -29,7 +32,7 @@ def get_claim() -> claims.Claim:
         begun = {"model.activation": name, "num_steps": 1, "dataset.test_size": 500}
         runs |= claims.over_seeds((name,), experiment, begun, SEEDS)
     sentence = "gradients reach back further with tanh than with sigmoid, and with relu than either"
-    return claims.Claim(sentence, None, runs, CHECKS, measure, conclude)
+    return claims.Claim(sentence, 1.0, runs, CHECKS, measure, conclude)
 
 
 def measure(key: claims.Key, runs: dict[claims.Key, evidence.Evidence]) -> dict[str, float]:

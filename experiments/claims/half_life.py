@@ -5,7 +5,11 @@ Lecture notes, 2.2.2 and 2.3: an LSTM hands its state on through gates. Rates of
 error on its way back, nats a step, the adding problem of 100 steps as training begins, 5 seeds, 16
 examples each: a tanh RNN and LSTMs with a forget bias of 0, 1 and 5 and with biases for memories of
 up to 100 steps (chrono, Tallec & Ollivier 2018). That five times the LSTM's rate is above the
-RNN's says that its half-life is more than five times as long. Not run yet.
+RNN's says that its half-life is more than five times as long.
+
+REFUTED, in 2 minutes on one CPU core, the other busy: the RNN -0.237 (-0.261 to -0.212), the LSTM
+-0.091 (-0.103 to -0.078), which is 2.6 and not five times the half-life. The biases do what is
+claimed: 0 -0.292, 1 -0.091, 5 +0.018, chrono -0.024.
 """
 
 from pathlib import Path
@@ -41,7 +45,7 @@ def get_claim() -> claims.Claim:
         "an error's half-life is far longer in an LSTM than in a tanh RNN, and set by forget bias "
         "and chrono initialisation"
     )
-    return claims.Claim(sentence, None, runs, CHECKS, measure, conclude)
+    return claims.Claim(sentence, 2.0, runs, CHECKS, measure, conclude)
 
 
 def measure(key: claims.Key, runs: dict[claims.Key, evidence.Evidence]) -> dict[str, float]:

@@ -6,7 +6,11 @@ also have associativity with the captured information from time t-1". Temporal o
 tanh RNN; the same output layer on the last input alone, which is all that a network without memory
 has at the end, where it is one of four symbols that tell nothing; and on the mean of all inputs,
 which tells how many of each there were and not which came first: so it knows AA and BB, half of the
-examples, and can but guess AB or BA, 75 %. 5 seeds. Not run yet.
+examples, and can but guess AB or BA, 75 %. 5 seeds.
+
+REFUTED, in 3 minutes on one CPU core: the RNN is right on 24.8 % (23.9 to 25.6 %), chance, as is
+the last input alone, 25.0 %; the bag on 50.7 % (43.3 to 58.2 %). Over 100 steps, with this much
+training, a tanh RNN does not learn it: its gradient vanishes (see the claim `vanishing`).
 """
 
 from pathlib import Path
@@ -32,7 +36,7 @@ def get_claim() -> claims.Claim:
     for name, changes in NAMES.items():
         runs |= claims.over_seeds((name,), experiment, changes, SEEDS)
     sentence = "a recurrent network solves what needs memory, and no network without memory does"
-    return claims.Claim(sentence, None, runs, CHECKS, measure, conclude, (CHANCE,))
+    return claims.Claim(sentence, 3.0, runs, CHECKS, measure, conclude, (CHANCE,))
 
 
 def measure(key: claims.Key, runs: dict[claims.Key, evidence.Evidence]) -> dict[str, float]:

@@ -7,7 +7,11 @@ begins, orthogonal recurrent weights times 0.9, for which the bound is log 0.9 =
 three lengths, 5 seeds, 16 examples each:
 - the fitted rate minus the logarithm of the bound, nats a step;
 - the share of the variance of the mean log norm that a straight line explains: is it exponential?
-- how often the error halves on its way through 100 steps. Not run yet.
+- how often the error halves on its way through 100 steps.
+
+SUPPORTED, in 4 minutes on one CPU core, the other busy: over 100 steps the rate is 0.208 nats below
+the bound's (0.185 to 0.231), a straight line explains 99.99 %, and the error halves 45 times (41 to
+48); over 50 and 200 steps the rates are alike.
 """
 
 from pathlib import Path
@@ -33,7 +37,7 @@ def get_claim() -> claims.Claim:
     for length in LENGTHS:
         runs |= claims.over_seeds((length,), experiment, begun | {"dataset.length": length}, SEEDS)
     sentence = "gradients of a tanh RNN vanish exponentially, no slower than their bound says"
-    return claims.Claim(sentence, None, runs, CHECKS, measure, conclude)
+    return claims.Claim(sentence, 4.0, runs, CHECKS, measure, conclude)
 
 
 def measure(key: claims.Key, runs: dict[claims.Key, evidence.Evidence]) -> dict[str, float]:
