@@ -1,11 +1,11 @@
 """Points on a ring of eight tight clusters, by an adversarial game: are all clusters found?
 
 python launch.py train --config=experiments/ring_gan.py        (default, quick, minimax)
-5 minutes on one CPU core, the other busy. Three seeds, test modes 8 of 8, 97.7 % of 2,500 samples
-within 3 sigma of one (97.3 to 98.0 %), reverse KL 0.011 (0.010 to 0.013; published, PacGAN4: 7.8,
-95.9 % and 0.07). Clusters are a little too narrow and not equally often met: a classifier tells
-samples from the data, 58 to 64 % right. quick is a fifth of it with a smaller generator, of which
-claims are made; minimax was not run.
+5 to 6 minutes on one CPU core, the other busy. Three seeds, test modes 8 of 8, 97.7 % of 2,500
+samples within 3 sigma of one (97.3 to 98.0 %), reverse KL 0.011 (0.010 to 0.013; published,
+PacGAN4: 7.8, 95.9 % and 0.07). Clusters are a little too narrow and not equally often met: a
+classifier tells samples from the data, 58 to 64 % right. quick is a fifth of it with a smaller
+generator, of which claims are made; minimax was not run.
 """
 
 from ml_collections import config_dict
