@@ -110,22 +110,26 @@ def run_plan(
 ) -> RunPlan:
     """The layout of a run.
 
-    On a CPU a device is a core. Devices that share the rows each read all the weights in every
-    step; once those leave the cache, one device whose every product all cores share is quicker
-    (by a quarter for an LSTM of 512 units), unless most of the work is in large products outside
-    the recurrence anyway.
+    On a CPU a device is a core. What a recurrence multiplies in one step is too little for several
+    cores, so each takes rows of its own. Without a recurrence one device whose every product all
+    cores share is quicker (by a third for a variational autoencoder of dense layers, by a sixth for
+    a game of convolutions), since there is one copy of the weights to move. Devices that share the
+    rows also each read all the weights in every step; once those of a recurrence leave the cache,
+    one device is quicker again (by a quarter for an LSTM of 512 units), unless most of the work is
+    in large products outside the recurrence anyway.
 
     Args:
       platform: of the devices.
       available: number of devices.
       rows: rows of a batch that are computed together; the devices must divide them.
       operations: floating-point operations of one train step.
-      recurrent_bytes: of the largest matrix that a step of a recurrence multiplies by.
+      recurrent_bytes: of the largest matrix that a step of a recurrence multiplies by; 0 without.
       recurrent_share: of all such matrices in the weights.
       intervals: numbers of steps after which the run must be back on the host.
     """
     wide = recurrent_bytes > CACHED_WEIGHTS_BYTES and recurrent_share > 0.5
-    sharing = available if operations >= WORTH_SHARING and not (platform == "cpu" and wide) else 1
+    together = platform == "cpu" and (wide or recurrent_bytes == 0)
+    sharing = available if operations >= WORTH_SHARING and not together else 1
     devices = max(n for n in range(1, sharing + 1) if rows % n == 0)
     longest = LONGEST_CALL_SECONDS * OPERATIONS_PER_SECOND.get(platform, 5e12) / operations
     common = math.gcd(*intervals)

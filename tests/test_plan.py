@@ -28,6 +28,11 @@ def test_recurrent_weights_beyond_the_cache_are_multiplied_by_all_cores_together
     assert layout(recurrent_bytes=2**22, recurrent_share=0.8, platform="gpu").devices == 2
 
 
+def test_without_a_recurrence_all_cores_share_every_product():
+    assert layout(recurrent_bytes=0, recurrent_share=0.0).devices == 1
+    assert layout(recurrent_bytes=0, recurrent_share=0.0, platform="gpu").devices == 2
+
+
 def test_only_devices_that_are_cores_need_threads_of_their_own():
     assert layout().compiler_options == plan.OWN_THREADS
     assert layout(rows=33).compiler_options == {}
