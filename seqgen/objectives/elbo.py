@@ -235,19 +235,28 @@ def _doubly_reparameterised(model, params, batch, posterior, **how):
     The decoder's is that of IWAE: the mean of grad log w_k under the normalised weights. The
     encoder's goes through the samples alone, and weighs them by the squares of these weights.
     """
-    still = jax.lax.stop_gradient
-    frozen = still(posterior)
-    log_w_KB, log_p_x_KB = log_weights(model, params, batch, frozen, **how)
-    share_KB = jax.nn.softmax(still(log_w_KB), axis=0)
+    frozen = jax.lax.stop_gradient(posterior)
 
-    def total(z_KBZ):
-        moved = frozen._replace(z=z_KBZ)
-        return jnp.sum(log_weights(model, still(params), batch, moved, **how)[0])
+    def log_weights_of(params, z_KBZ):
+        return log_weights(model, params, batch, frozen._replace(z=z_KBZ), **how)
 
-    slope_KBZ = jax.grad(total)(frozen.z)
-    through_z_KB = jnp.sum(still(slope_KBZ) * posterior.z, axis=-1)
-    gradient_B = jnp.sum(share_KB * log_w_KB + share_KB**2 * through_z_KB, axis=0)
-    return still(log_mean(log_w_KB)) + gradient_B - still(gradient_B), log_p_x_KB
+    @jax.custom_vjp
+    def bound(params, z_KBZ):
+        log_w_KB, log_p_x_KB = log_weights_of(params, z_KBZ)
+        return log_mean(log_w_KB), log_p_x_KB
+
+    def forward(params, z_KBZ):
+        log_w_KB, pull, log_p_x_KB = jax.vjp(log_weights_of, params, z_KBZ, has_aux=True)
+        return (log_mean(log_w_KB), log_p_x_KB), (pull, jax.nn.softmax(log_w_KB, axis=0))
+
+    def backward(kept, slopes):
+        pull, share_KB = kept
+        slope_B, _ = slopes  # the second output is looked at, never trained
+        of_params, of_z_KBZ = pull(slope_B[None] * share_KB)
+        return of_params, share_KB[:, :, None] * of_z_KBZ  # once more by its weight
+
+    bound.defvjp(forward, backward)
+    return bound(params, posterior.z)
 
 
 def _weight(options: Options, step: jax.Array) -> jax.Array | float:
