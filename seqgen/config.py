@@ -118,7 +118,8 @@ def _section(options: type) -> config_dict.ConfigDict:
     for field in dataclasses.fields(options):
         optional = [t for t in typing.get_args(hints[field.name]) if t is not types.NoneType]
         if isinstance(hints[field.name], types.UnionType) and len(optional) == 1:
-            section[field.name] = config_dict.placeholder(optional[0])
+            plain = typing.get_origin(optional[0]) or optional[0]  # tuple, of tuple[int, ...]
+            section[field.name] = config_dict.placeholder(plain)
         section[field.name] = field.default
     return section
 

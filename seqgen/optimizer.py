@@ -24,6 +24,7 @@ class Options:
     warmup_steps: int | None = None  # linear from 0 to learning_rate before the schedule begins
     final_scale: float = 0.0  # cosine and linear end at final_scale * learning_rate
     decay_every: int | None = None  # step: multiply by decay_rate every so many steps
+    decay_at: tuple[int, ...] = ()  # step: or when so many have been done
     decay_rate: float = 0.5
     plateau_patience: int | None = None  # evaluations without a new best that cut the rate
     plateau_scale: float = 0.1  # what a plateau multiplies the rate by
@@ -57,8 +58,8 @@ class Options:
             clip_value="(0, inf)",
             clip_adaptive="(0, inf)",
         )
-        if self.schedule == "step" and self.decay_every is None:
-            yield f"{prefix}schedule 'step' needs {prefix}decay_every"
+        if self.schedule == "step" and (self.decay_every is None) == (not self.decay_at):
+            yield f"{prefix}schedule 'step' needs either {prefix}decay_every or {prefix}decay_at"
         if self.weight_decay is not None and self.rule not in ("adamw", "lion"):
             yield f"{prefix}weight_decay is decoupled: rule adamw or lion, not {self.rule!r}"
         try:
@@ -109,8 +110,16 @@ SCHEDULES: dict[str, Callable[[Options, int], optax.Schedule]] = {
     "constant": lambda o, steps: lambda step: jnp.ones_like(step, jnp.result_type(float)),
     "cosine": lambda o, steps: optax.cosine_decay_schedule(1.0, steps, o.final_scale),
     "linear": lambda o, steps: optax.linear_schedule(1.0, o.final_scale, steps),
-    "step": lambda o, steps: lambda step: o.decay_rate ** (step // o.decay_every),
+    "step": lambda o, steps: lambda step: o.decay_rate ** _decays(o, step),
 }
+
+
+def _decays(options: Options, step: jax.Array) -> jax.Array:
+    """How often the step schedule has multiplied by then."""
+    if options.decay_at:
+        return jnp.sum(step >= jnp.asarray(options.decay_at))
+    return step // options.decay_every
+
 
 ENDING = ("cosine", "linear")  # the schedules whose length is schedule_steps
 

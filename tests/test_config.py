@@ -339,7 +339,8 @@ def test_a_players_bad_values_are_named_as_its_own_and_those_of_all_once(game):
         config.validate(game)
     assert str(caught.value).split("; ") == [
         "optimizer.learning_rate must be above 0, not -1.0",
-        "players.discriminator.schedule 'step' needs players.discriminator.decay_every",
+        "players.discriminator.schedule 'step' needs either "
+        "players.discriminator.decay_every or players.discriminator.decay_at",
         "unknown players.generator.rule 'adamm'",
         "did you mean 'adam'? have: adam, adamw, lion, momentum, rmsprop, sgd",
         "players.generator.clip_norm must be above 0, not -2.0",

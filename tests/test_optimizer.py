@@ -94,6 +94,7 @@ def test_adaptive_clipping_bounds_units_relative_to_their_weights():
         ({"schedule": "cosine", "warmup_steps": 20}, {19: 1.0, 20: 1.0, 60: 0.5, 100: 0.0}),
         ({"schedule": "linear", "final_scale": 0.2}, {0: 1.0, 50: 0.6, 100: 0.2, 300: 0.2}),
         ({"schedule": "step", "decay_every": 30}, {29: 1.0, 30: 0.5, 60: 0.25, 90: 0.125}),
+        ({"schedule": "step", "decay_at": (3, 40)}, {0: 1, 2: 1, 3: 0.5, 39: 0.5, 40: 0.25}),
     ],
 )
 def test_schedules_pass_through_their_known_points(changes, expected):
@@ -128,4 +129,6 @@ def test_problems_name_the_choices():
     problems = " ".join(optimizer.Options(rule="adamm", schedule="cosin").problems())
     assert "did you mean 'adam'" in problems
     assert "did you mean 'cosine'" in problems
-    assert "decay_every" in " ".join(optimizer.Options(schedule="step").problems())
+    for neither_or_both in ({}, {"decay_every": 2, "decay_at": (3,)}):
+        problems = optimizer.Options(schedule="step", **neither_or_both).problems()
+        assert "either optimizer.decay_every or optimizer.decay_at" in " ".join(problems)
