@@ -215,8 +215,16 @@ def settled(
 
 
 def identity(config: config_dict.ConfigDict) -> dict[str, Any]:
-    """What of a config decides the weights at a given step: all that a resume may not change."""
-    return {n: v for n, v in to_json(config).items() if n not in MAY_CHANGE_ON_RESUME}
+    """What of a config decides the weights at a given step: all that a resume may not change.
+
+    The names of its parts, and the fields that differ from their defaults: an option that a later
+    version adds, and that a config leaves alone, changes nothing of what it is.
+    """
+    names = {f"{kind}.name": config[kind].name for kind in PARTS}
+    usual = fields(default(**{kind: config[kind].name for kind in PARTS}))
+    chosen = {n: v for n, v in fields(config).items() if v != usual[n]}
+    decides = {n: v for n, v in (names | chosen).items() if n not in MAY_CHANGE_ON_RESUME}
+    return json.loads(json.dumps(decides))
 
 
 def load(reference: str) -> config_dict.ConfigDict:

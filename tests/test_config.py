@@ -345,3 +345,20 @@ def test_a_players_bad_values_are_named_as_its_own_and_those_of_all_once(game):
         "did you mean 'adam'? have: adam, adamw, lion, momentum, rmsprop, sgd",
         "players.generator.clip_norm must be above 0, not -2.0",
     ]
+
+
+def test_a_configs_identity_is_its_parts_and_what_differs_from_their_defaults():
+    c = config.default(dataset="adding", model="many_to_one", objective="likelihood")
+    parts = {
+        "dataset.name": "adding",
+        "model.name": "many_to_one",
+        "objective.name": "likelihood",
+    }
+    assert config.identity(c) == parts
+    c.num_steps, c.tensorboard = c.num_steps + 1, not c.tensorboard  # a resume may change these
+    assert config.identity(c) == parts
+    c.seed, c.optimizer.clip_norm, c.optimizer.decay_at = 3, 1.0, (4, 5)
+    own = {"seed": 3, "optimizer.clip_norm": 1.0, "optimizer.decay_at": [4, 5]}
+    assert config.identity(c) == parts | own
+    c.optimizer.clip_norm = None
+    assert "optimizer.clip_norm" not in config.identity(c)
