@@ -16,6 +16,7 @@ ORDER = (
     "recurrence",
     "trajectories",
     "layers",
+    "torch_weights",
     "walks",
     "attention",
     "answering",
