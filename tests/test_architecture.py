@@ -72,6 +72,7 @@ ORDER = (
     "generate",
     "around",
     "verify",
+    "export",
     "gradient_records",
     "gate_views",
     "diagnose",
