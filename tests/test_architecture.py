@@ -11,6 +11,7 @@ ORDER = (
     "errors",
     "plan",
     "own",
+    "diagonal",
     "cells",
     "chunks",
     "recurrence",
