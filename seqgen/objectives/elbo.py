@@ -14,7 +14,7 @@ import dataclasses
 import math
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -76,6 +76,14 @@ class Options:
             )
 
 
+class Task(NamedTuple):
+    """What the functions of the objective are about."""
+
+    options: Options
+    model: nn.Module
+    of_tokens: bool
+
+
 def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
     """The objective of a model with `encode` and `log_likelihood`, both told whether they `train`.
 
@@ -90,60 +98,62 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
             f"objective.binarization is for pictures; dataset {spec['dataset']} has "
             f"{spec['inputs']['kind']} inputs"
         )
-    of_tokens = spec["inputs"]["kind"] == "token"
-
-    def init(key: jax.Array, batch: Batch) -> tuple[Params, Memory]:
-        label_B = jnp.zeros(len(batch["inputs"]), jnp.int32)  # of any class
-        variables = model.init(key, batch["inputs"], label_B)
-        return {"model": variables["params"]}, {"rows": None, "shared": None}
-
-    def loss(own, params: Params, memory: Memory, batch: Batch, clock: Clock):
-        del params  # one player: its own parameters are all there are
-        step, key = clock
-        key_bits, key_z, key_network = jax.random.split(key, 3)
-        if options.binarization == "dynamic":
-            batch = batch | {"inputs": drawn(key_bits, batch["inputs"])}
-        elif options.binarization == "fixed":
-            batch = batch | {"inputs": fixed_bits(batch)}
-        shape = (options.samples, len(batch["weight_B"]), model.options.latent_size)
-        how = {"train": True, "rngs": draws(key_network)}
-        posterior = sampled(model, own, batch, jax.random.normal(key_z, shape), **how)
-        weight = _weight(options, step)
-        bound_B, terms = _bound(options, model, own, batch, posterior, weight, **how)
-        weight_B = batch["weight_B"]
-        sums = {name: jnp.sum(x_B * weight_B) for name, x_B in terms.items()}
-        sums["loss"] = -jnp.sum(bound_B * weight_B)
-        return sums["loss"], (jnp.sum(weight_B), memory, sums)
-
-    def measure(params: Params, memory: Memory, batch: Batch, key: jax.Array):
-        del key  # what an example is given depends on its number alone, not on its batch
-        weight_B = batch["weight_B"]
-        if options.binarization is not None:
-            batch = batch | {"inputs": fixed_bits(batch)}
-        size = (options.samples, model.options.latent_size)
-        posterior = sampled(model, params["model"], batch, noise(batch, 0, size))
-        whole = dataclasses.replace(options, beta=1.0, free_bits=None)
-        bound_B, terms = _bound(whole, model, params["model"], batch, posterior, 1.0)
-        elbo_B = -terms["reconstruction"] - terms["kl"]
-        terms |= {"loss": -bound_B, "elbo": elbo_B}
-        measured = {name: (x_B * weight_B, weight_B) for name, x_B in terms.items()}
-        if of_tokens:
-            measured["nats_per_token"] = (-elbo_B * weight_B, batch["length_B"] * weight_B)
-        return measured, memory
-
-    def finalize(means: dict[str, float]) -> dict[str, float]:
-        if not of_tokens:
-            return dict(means)
-        return means | {"perplexity_bound": math.exp(min(means["nats_per_token"], 700.0))}
-
+    task = Task(options, model, of_tokens=spec["inputs"]["kind"] == "token")
     return Objective(
-        players=(Player("model", 1, loss),),
-        init=init,
-        measure=measure,
-        finalize=finalize,
-        reports=REPORTS | OF_TOKENS if of_tokens else REPORTS,
+        players=(Player("model", 1, partial(_loss, task)),),
+        init=partial(_init, model),
+        measure=partial(_measure, task),
+        finalize=_finalize if task.of_tokens else dict,
+        reports=REPORTS | OF_TOKENS if task.of_tokens else REPORTS,
         generate=partial(_generate, model),
     )
+
+
+def _init(model: nn.Module, key: jax.Array, batch: Batch) -> tuple[Params, Memory]:
+    label_B = jnp.zeros(len(batch["inputs"]), jnp.int32)  # of any class
+    variables = model.init(key, batch["inputs"], label_B)
+    return {"model": variables["params"]}, {"rows": None, "shared": None}
+
+
+def _loss(task: Task, own, params: Params, memory: Memory, batch: Batch, clock: Clock):
+    del params  # one player: its own parameters are all there are
+    options, model, (step, key) = task.options, task.model, clock
+    key_bits, key_z, key_network = jax.random.split(key, 3)
+    if options.binarization == "dynamic":
+        batch = batch | {"inputs": drawn(key_bits, batch["inputs"])}
+    elif options.binarization == "fixed":
+        batch = batch | {"inputs": fixed_bits(batch)}
+    shape = (options.samples, len(batch["weight_B"]), model.options.latent_size)
+    how = {"train": True, "rngs": draws(key_network)}
+    posterior = sampled(model, own, batch, jax.random.normal(key_z, shape), **how)
+    weight = _weight(options, step)
+    bound_B, terms = _bound(options, model, own, batch, posterior, weight, **how)
+    weight_B = batch["weight_B"]
+    sums = {name: jnp.sum(x_B * weight_B) for name, x_B in terms.items()}
+    sums["loss"] = -jnp.sum(bound_B * weight_B)
+    return sums["loss"], (jnp.sum(weight_B), memory, sums)
+
+
+def _measure(task: Task, params: Params, memory: Memory, batch: Batch, key: jax.Array):
+    del key  # what an example is given depends on its number alone, not on its batch
+    options, model, weight_B = task.options, task.model, batch["weight_B"]
+    if options.binarization is not None:
+        batch = batch | {"inputs": fixed_bits(batch)}
+    size = (options.samples, model.options.latent_size)
+    posterior = sampled(model, params["model"], batch, noise(batch, 0, size))
+    whole = dataclasses.replace(options, beta=1.0, free_bits=None)
+    bound_B, terms = _bound(whole, model, params["model"], batch, posterior, 1.0)
+    elbo_B = -terms["reconstruction"] - terms["kl"]
+    terms |= {"loss": -bound_B, "elbo": elbo_B}
+    measured = {name: (x_B * weight_B, weight_B) for name, x_B in terms.items()}
+    if task.of_tokens:
+        measured["nats_per_token"] = (-elbo_B * weight_B, batch["length_B"] * weight_B)
+    return measured, memory
+
+
+def _finalize(means: dict[str, float]) -> dict[str, float]:
+    """Of tokens."""
+    return means | {"perplexity_bound": math.exp(min(means["nats_per_token"], 700.0))}
 
 
 def _bound(options, model, params, batch, posterior: Posterior, kl_weight, **how):
