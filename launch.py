@@ -1,4 +1,4 @@
-"""Trains, evaluates, samples, diagnoses, studies, reports.  python launch.py VERB --flag=value …
+"""Trains, evaluates, samples, diagnoses, exports, studies: python launch.py VERB --flag=value …
 
 Parses the flags, calls one function, and turns errors into exit codes: 0 done, 1 failure or an
 altered file, 2 bad input, 75 training or evaluation stopped by a signal, all saved, 130 another
@@ -20,6 +20,7 @@ from seqgen import (
     compare,
     diagnose,
     evaluate,
+    export,
     generate,
     listing,
     overrides,
@@ -117,6 +118,13 @@ def run_verify(given: flags.FlagValues) -> int:
     return Failure.exit_code if verdict.finding is verify.Finding.ALTERED else DONE
 
 
+def run_export(given: flags.FlagValues) -> int:
+    export.main(
+        given.workdir, given.checkpoint, given.format, compilation_cache=given.compilation_cache
+    )
+    return DONE
+
+
 def run_diagnose(given: flags.FlagValues) -> int:
     if "config" not in given:
         if given.grid is not None:
@@ -181,6 +189,7 @@ VERBS = {
     "generate": Verb(run_generate, command_line.define_generate, "workdir"),
     "diagnose": Verb(run_diagnose, command_line.define_diagnose, "workdir"),
     "verify": Verb(run_verify, command_line.define_verify, "file"),
+    "export": Verb(run_export, command_line.define_export, "workdir"),
     "study": Verb(run_study, command_line.define_study, None),
     "report": Verb(run_report, command_line.define_workdir, "workdir"),
     "list": Verb(run_list, lambda values: None, None),

@@ -25,7 +25,7 @@ from seqgen import config as configs
 from seqgen import run as runs
 from seqgen.datasets import files, images
 from seqgen.errors import UsageError
-from seqgen.objectives import elbo
+from seqgen.objectives import elbo, importance
 from seqgen.run import Found, Run, parameters
 
 SPLIT = "valid"
@@ -120,7 +120,7 @@ def variations(
     def vary(params, keys_B, scale, batch):
         own = params["model"]
         noise_BZ = scale * jax.vmap(draw)(keys_B)
-        posterior = elbo.sampled(model, own, batch, noise_BZ[None])
+        posterior = importance.sampled(model, own, batch, noise_BZ[None])
         label_B = batch.get("targets")
         return model.apply({"params": own}, posterior.z[0], label_B, method="decode")
 

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from seqgen import own
+from seqgen import diagonal, own
 from seqgen.errors import UsageError, unknown
 
 Carry = tuple[jax.Array, ...]
@@ -53,9 +53,6 @@ class Cell(NamedTuple):
 def elementwise(step: Callable, num_gates: int, num_states: int, **facts) -> Cell:
     """A cell from its step alone, for a step that is elementwise in its units.
 
-    The Jacobian of such a step is a diagonal for each pair of (state, gate), so pulling back ones
-    yields all of it.
-
     Args:
       step, num_gates, num_states: as in Cell.
       **facts: the other attributes of Cell (affine, additive, gates, values).
@@ -64,51 +61,10 @@ def elementwise(step: Callable, num_gates: int, num_states: int, **facts) -> Cel
       UsageError: the step mixes units or rows, as layer normalisation does. Make it a plain
         `Cell(num_gates, num_states, step)`, which autodiff handles.
     """
-
-    def linearize(x_gates, h_gates, carry, next_carry):
-        _, pullback = jax.vjp(step, x_gates, h_gates, carry)
-        return [
-            pullback(tuple(jnp.full_like(s, float(i == j)) for i, s in enumerate(next_carry)))
-            for j in range(num_states)
-        ]
-
-    def pull(rows, d_carry):
-        wide = [jnp.concatenate([d] * num_gates, axis=-1) for d in d_carry]
-
-        def weighted(cotangents, partials):
-            return sum(d * partial for d, partial in zip(cotangents, partials, strict=True))
-
-        d_x, d_h = (
-            None if rows[0][k] is None else weighted(wide, [row[k] for row in rows]) for k in (0, 1)
-        )
-        d_previous = (weighted(d_carry, [row[2][s] for row in rows]) for s in range(num_states))
-        return d_x, d_h, tuple(d_previous)
-
-    cell = Cell(num_gates, num_states, step, linearize, pull, **facts)
-    _check_elementwise(cell)
+    cell = Cell(num_gates, num_states, step, *diagonal.derivative(step, num_gates, num_states))
+    cell = cell._replace(**facts)
+    diagonal.check(step, num_gates, num_states, recurrent=cell.affine is None)
     return cell
-
-
-def _check_elementwise(cell: Cell) -> None:
-    """Raises UsageError if a change of one unit of one row reaches any other unit or row."""
-    rows, units = 3, 4
-
-    def outputs(values):
-        x_gates, h_gates = (gates.reshape(rows, -1) for gates in values[:2])
-        return cell.step(x_gates, h_gates if cell.affine is None else None, tuple(values[2]))
-
-    with jax.ensure_compile_time_eval():
-        for key in jax.random.split(jax.random.key(0), 3):
-            keys = jax.random.split(key, 3)
-            shapes = [(rows, cell.num_gates, units)] * 2 + [(cell.num_states, rows, units)]
-            values = [jax.random.normal(k, s) for k, s in zip(keys, shapes, strict=True)]
-            changed = [v.at[0, :, 0].add(1.0) for v in values[:2]] + [values[2].at[:, 0, 0].add(1)]
-            for before, after in zip(outputs(values), outputs(changed), strict=True):
-                if bool(jnp.any((before != after).at[0, 0].set(False))):
-                    raise UsageError(
-                        "this step mixes units or rows, so it is not elementwise; give it to Cell "
-                        "without linearize and pull, and autodiff differentiates it"
-                    )
 
 
 def activate(

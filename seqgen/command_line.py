@@ -117,6 +117,12 @@ def define_verify(values: flags.FlagValues) -> None:
     define_path("file", "the file in question", values)
 
 
+def define_export(values: flags.FlagValues) -> None:
+    define_checkpoint(values)
+    text = "npz, or safetensors (extra export)"
+    flags.DEFINE_string("format", "npz", text, flag_values=values)
+
+
 def define_study(values: flags.FlagValues) -> None:
     define_cache(values)
     flags.DEFINE_string("claim", None, "a file of experiments/claims/", flag_values=values)

@@ -30,7 +30,7 @@ from seqgen.details import Details, Predict, Show, every, unseen
 from seqgen.interrupt import Interrupt
 from seqgen.metrics import Meaning
 from seqgen.metrics import latents as metrics
-from seqgen.objectives import Batch, elbo, reconstruction
+from seqgen.objectives import Batch, elbo, importance, reconstruction
 from seqgen.run import Found, Run
 
 CHUNK = 50  # samples of each example whose noise is drawn together
@@ -135,11 +135,11 @@ def posteriors(run: Run, model: Any, dataset: Dataset, split: str) -> Predict:
             log_sum_B, plain_B = sums
             # further noise than that which the evaluated bound has had
             noise_KBZ = elbo.noise(batch, 1 + number, latent)
-            posterior = elbo.sampled(model, own, batch, noise_KBZ)
+            posterior = importance.sampled(model, own, batch, noise_KBZ)
 
             def log_weight(z_BZ):
                 one = posterior._replace(z=z_BZ[None])
-                return elbo.log_weights(model, own, batch, one)[0][0]
+                return importance.log_weights(model, own, batch, one)[0][0]
 
             log_w_KB = jax.lax.map(log_weight, posterior.z, batch_size=at_once)
             real_K1 = (number * size + jnp.arange(size) < options.evaluation_samples)[:, None]

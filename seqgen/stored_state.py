@@ -32,7 +32,7 @@ def snapshot(state: Any) -> tuple[dict[str, dict[str, Any]], dict[str, np.ndarra
     The copies share nothing with the state, whose arrays may be donated at once. Raises TypeError
     for a leaf that is no array, typed key or Python number.
     """
-    leaves = _named(state)
+    leaves = named(state)
     for leaf in leaves.values():
         if isinstance(leaf, jax.Array):
             leaf.copy_to_host_async()
@@ -111,7 +111,7 @@ def load(directory: Path, target: Any) -> tuple[Any, dict[str, Any]]:
     Raises DamageError, UsageError if the target does not fit, Failure if the arrays can't be read.
     """
     found = verify(directory)
-    wanted, stored = _named(target), found["leaves"]
+    wanted, stored = named(target), found["leaves"]
     _check_fit(directory, target, wanted, stored)
     abstract = {
         name: _abstract(wanted[name]) if name in wanted else ocp.PLACEHOLDER
@@ -133,7 +133,8 @@ def cause(error: BaseException) -> BaseException:
     return error
 
 
-def _named(tree: Any) -> dict[str, Any]:
+def named(tree: Any) -> dict[str, Any]:
+    """The leaves of a tree by the names on their way, "a/b/c". Raises ValueError for one twice."""
     paths = jax.tree.leaves_with_path(tree)
     named = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in paths}
     if len(named) < len(paths):

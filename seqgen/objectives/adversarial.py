@@ -97,6 +97,13 @@ class Options:
                 yield str(unknown("objective.augment", name, CHANGES))
 
 
+class Game(NamedTuple):
+    """What the functions of the objective are about."""
+
+    options: Options
+    model: nn.Module
+
+
 def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
     """The objective of a model with `generate` and `discriminate`, such as `gan`."""
     if not hasattr(model, "discriminate"):
@@ -106,86 +113,94 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
             f"objective.augment={','.join(options.augment)} is for pictures; dataset "
             f"{spec['dataset']} has {spec['inputs']['kind']} inputs"
         )
-    chosen = LOSSES[options.loss]
-    latent = model.options.latent_size
-
-    def init(key: jax.Array, batch: Batch) -> tuple[Params, Memory]:
-        rows = len(batch["inputs"])
-        label_B = jnp.zeros(rows, jnp.int32)  # of any class
-        params = dict(model.init(key, jnp.zeros((rows, latent)), label_B)["params"])
-        own = {"generator": params.pop("generator")}
-        return {"discriminator": params, "generator": own}, {"rows": None, "shared": None}
-
-    def scores(read: Any, makes: Any, batch: Batch, z_BZ: jax.Array):
-        """(real examples, fake ones, d): the fakes have the classes of the real ones."""
-        label_B = batch.get("targets")
-        read = spectral.normalised(read) if options.spectral_norm else read
-        fake = model.apply({"params": makes}, z_BZ, label_B, method="generate")
-        judge = partial(model.apply, {"params": read}, method="discriminate")
-        return batch["inputs"], fake, lambda x: judge(x, label_B)
-
-    def seen(real: jax.Array, fake: jax.Array, clock: Clock) -> tuple[jax.Array, ...]:
-        """What the discriminator is shown of both, in training."""
-        keys = jax.random.split(jax.random.fold_in(clock[1], AUGMENT))
-        return tuple(
-            augmented(options.augment, key, x) for key, x in zip(keys, (real, fake), strict=True)
-        )
-
-    def of_discriminator(own, params: Params, memory: Memory, batch: Batch, clock: Clock):
-        key_z, key_mix = jax.random.split(clock[1])
-        z_BZ = jax.random.normal(key_z, (len(batch["weight_B"]), latent))
-        real, fake, d = scores(own, params["generator"], batch, z_BZ)
-        real, fake = seen(real, fake, clock)
-        real_B, fake_B = d(real), d(fake)
-        loss_B = chosen.discriminator(real_B, fake_B)
-        penalty_B = _penalties(options, d, real, fake, key_mix, clock[0])
-        weight_B = batch["weight_B"]
-        sums = {
-            "loss": jnp.sum(loss_B * weight_B),
-            "penalty": jnp.sum(penalty_B * weight_B),
-            "d_real": jnp.sum(jax.nn.sigmoid(real_B) * weight_B),
-            "d_fake": jnp.sum(jax.nn.sigmoid(fake_B) * weight_B),
-        }
-        return sums["loss"] + sums["penalty"], (jnp.sum(weight_B), memory, sums)
-
-    def of_generator(own, params: Params, memory: Memory, batch: Batch, clock: Clock):
-        weight_B = batch["weight_B"]
-        z_BZ = jax.random.normal(clock[1], (len(weight_B), latent))
-        real, fake, d = scores(params["discriminator"], own, batch, z_BZ)
-        real, fake = seen(real, fake, clock)
-        total = jnp.sum(chosen.generator(d(real), d(fake)) * weight_B)
-        return total, (jnp.sum(weight_B), memory, {"loss": total})
-
-    def measure(params: Params, memory: Memory, batch: Batch, key: jax.Array):
-        del key  # the noise of an example depends on its number alone, not on its batch
-        draw = partial(jax.random.normal, shape=(latent,))
-        z_BZ = jax.vmap(draw)(example_keys(batch, 0))
-        real, fake, d = scores(params["discriminator"], params["generator"], batch, z_BZ)
-        real_B, fake_B, weight_B = d(real), d(fake), batch["weight_B"]
-        values = {
-            "loss": chosen.discriminator(real_B, fake_B),
-            "d_real": jax.nn.sigmoid(real_B),
-            "d_fake": jax.nn.sigmoid(fake_B),
-        }
-        return {name: (value_B * weight_B, weight_B) for name, value_B in values.items()}, memory
-
-    def frame(params: Params, real_N2: jax.Array, place_X2: jax.Array):
-        z_MZ = jax.random.normal(jax.random.key(0), (plane.FAKES, latent))  # always the same
-        both = params["discriminator"], params["generator"]
-        real_N2, fake_M2, d = scores(*both, {"inputs": real_N2}, z_MZ)
-        return plane.frame(chosen.generator, d, real_N2, fake_M2, place_X2)
-
+    game = Game(options, model)
     return Objective(
         players=(
-            Player(PLAYERS[0], options.updates, of_discriminator),
-            Player(PLAYERS[1], 1, of_generator),
+            Player(PLAYERS[0], options.updates, partial(_of_discriminator, game)),
+            Player(PLAYERS[1], 1, partial(_of_generator, game)),
         ),
-        init=init,
-        measure=measure,
+        init=partial(_init, game),
+        measure=partial(_measure, game),
         finalize=dict,
         reports=REPORTS,
         generate=partial(_generate, model),
-        frame=frame if plane.applies(model, spec) else None,
+        frame=partial(_frame, game) if plane.applies(model, spec) else None,
+    )
+
+
+def _init(game: Game, key: jax.Array, batch: Batch) -> tuple[Params, Memory]:
+    rows = len(batch["inputs"])
+    z_BZ = jnp.zeros((rows, game.model.options.latent_size))
+    label_B = jnp.zeros(rows, jnp.int32)  # of any class
+    params = dict(game.model.init(key, z_BZ, label_B)["params"])
+    own = {"generator": params.pop("generator")}
+    return {"discriminator": params, "generator": own}, {"rows": None, "shared": None}
+
+
+def _of_discriminator(game, own, params: Params, memory: Memory, batch: Batch, clock: Clock):
+    key_z, key_mix = jax.random.split(clock[1])
+    z_BZ = jax.random.normal(key_z, (len(batch["weight_B"]), game.model.options.latent_size))
+    real, fake, d = _scores(game, own, params["generator"], batch, z_BZ)
+    real, fake = _seen(game, real, fake, clock)
+    real_B, fake_B = d(real), d(fake)
+    loss_B = LOSSES[game.options.loss].discriminator(real_B, fake_B)
+    penalty_B = _penalties(game.options, d, real, fake, key_mix, clock[0])
+    weight_B = batch["weight_B"]
+    sums = {
+        "loss": jnp.sum(loss_B * weight_B),
+        "penalty": jnp.sum(penalty_B * weight_B),
+        "d_real": jnp.sum(jax.nn.sigmoid(real_B) * weight_B),
+        "d_fake": jnp.sum(jax.nn.sigmoid(fake_B) * weight_B),
+    }
+    return sums["loss"] + sums["penalty"], (jnp.sum(weight_B), memory, sums)
+
+
+def _of_generator(game, own, params: Params, memory: Memory, batch: Batch, clock: Clock):
+    weight_B = batch["weight_B"]
+    z_BZ = jax.random.normal(clock[1], (len(weight_B), game.model.options.latent_size))
+    real, fake, d = _scores(game, params["discriminator"], own, batch, z_BZ)
+    real, fake = _seen(game, real, fake, clock)
+    loss_B = LOSSES[game.options.loss].generator(d(real), d(fake))
+    total = jnp.sum(loss_B * weight_B)
+    return total, (jnp.sum(weight_B), memory, {"loss": total})
+
+
+def _measure(game: Game, params: Params, memory: Memory, batch: Batch, key: jax.Array):
+    del key  # the noise of an example depends on its number alone, not on its batch
+    draw = partial(jax.random.normal, shape=(game.model.options.latent_size,))
+    z_BZ = jax.vmap(draw)(example_keys(batch, 0))
+    real, fake, d = _scores(game, params["discriminator"], params["generator"], batch, z_BZ)
+    real_B, fake_B, weight_B = d(real), d(fake), batch["weight_B"]
+    values = {
+        "loss": LOSSES[game.options.loss].discriminator(real_B, fake_B),
+        "d_real": jax.nn.sigmoid(real_B),
+        "d_fake": jax.nn.sigmoid(fake_B),
+    }
+    return {name: (value_B * weight_B, weight_B) for name, value_B in values.items()}, memory
+
+
+def _frame(game: Game, params: Params, real_N2: jax.Array, place_X2: jax.Array):
+    size = (plane.FAKES, game.model.options.latent_size)
+    z_MZ = jax.random.normal(jax.random.key(0), size)  # always the same
+    both = params["discriminator"], params["generator"]
+    real_N2, fake_M2, d = _scores(game, *both, {"inputs": real_N2}, z_MZ)
+    return plane.frame(LOSSES[game.options.loss].generator, d, real_N2, fake_M2, place_X2)
+
+
+def _scores(game: Game, read: Any, makes: Any, batch: Batch, z_BZ: jax.Array):
+    """(real examples, fake ones, d): the fakes have the classes of the real ones."""
+    label_B = batch.get("targets")
+    read = spectral.normalised(read) if game.options.spectral_norm else read
+    fake = game.model.apply({"params": makes}, z_BZ, label_B, method="generate")
+    judge = partial(game.model.apply, {"params": read}, method="discriminate")
+    return batch["inputs"], fake, lambda x: judge(x, label_B)
+
+
+def _seen(game: Game, real: jax.Array, fake: jax.Array, clock: Clock) -> tuple[jax.Array, ...]:
+    """What the discriminator is shown of both, in training."""
+    keys = jax.random.split(jax.random.fold_in(clock[1], AUGMENT))
+    return tuple(
+        augmented(game.options.augment, key, x) for key, x in zip(keys, (real, fake), strict=True)
     )
 
 

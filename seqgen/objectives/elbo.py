@@ -1,9 +1,9 @@
 """Bounds on log p(x) of a latent-variable model, one player: the ELBO and what tightens it.
 
-With the importance weights w_k = p(x | z_k) p(z_k) / q(z_k | x) of K samples from q(z | x), `elbo`
-is the mean of log w (Kingma and Welling 2014), `iwae` the log of the mean of w (Burda, Grosse and
-Salakhutdinov 2016), and `dreg` the same bound with the doubly-reparameterised gradient, whose noise
-does not drown it as K grows (Tucker et al. 2019).
+With the importance weights w_k of `importance.py`, for K samples from q(z | x), `elbo` is the mean
+of log w (Kingma and Welling 2014), `iwae` the log of the mean of w (Burda, Grosse and Salakhutdinov
+2016), and `dreg` the same bound with the doubly-reparameterised gradient, whose noise does not
+drown it as K grows (Tucker et al. 2019).
 
 Free bits are those of Kingma et al. 2016, equation 15, each latent number a group of its own: what
 costs nothing is a latent number's KL in the mean over the examples of a batch, or of the part of it
@@ -24,6 +24,13 @@ from seqgen import decoding, densities
 from seqgen.errors import UsageError, not_among, out_of_range
 from seqgen.metrics import Meaning
 from seqgen.objectives import Batch, Clock, Memory, Objective, Params, Player, draws, example_keys
+from seqgen.objectives.importance import (
+    Posterior,
+    log_likelihood,
+    log_mean,
+    log_weights,
+    sampled,
+)
 
 BOUNDS = ("elbo", "iwae", "dreg")
 BINARIZATIONS = ("dynamic", "fixed")
@@ -69,12 +76,12 @@ class Options:
             )
 
 
-class Posterior(NamedTuple):
-    """q(z | x) and K samples of it."""
+class Task(NamedTuple):
+    """What the functions of the objective are about."""
 
-    mean: jax.Array  # [B, Z]
-    log_variance: jax.Array  # [B, Z]
-    z: jax.Array  # [K, B, Z]
+    options: Options
+    model: nn.Module
+    of_tokens: bool
 
 
 def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
@@ -91,117 +98,65 @@ def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
             f"objective.binarization is for pictures; dataset {spec['dataset']} has "
             f"{spec['inputs']['kind']} inputs"
         )
-    of_tokens = spec["inputs"]["kind"] == "token"
-
-    def init(key: jax.Array, batch: Batch) -> tuple[Params, Memory]:
-        label_B = jnp.zeros(len(batch["inputs"]), jnp.int32)  # of any class
-        variables = model.init(key, batch["inputs"], label_B)
-        return {"model": variables["params"]}, {"rows": None, "shared": None}
-
-    def loss(own, params: Params, memory: Memory, batch: Batch, clock: Clock):
-        del params  # one player: its own parameters are all there are
-        step, key = clock
-        key_bits, key_z, key_network = jax.random.split(key, 3)
-        if options.binarization == "dynamic":
-            batch = batch | {"inputs": drawn(key_bits, batch["inputs"])}
-        elif options.binarization == "fixed":
-            batch = batch | {"inputs": fixed_bits(batch)}
-        shape = (options.samples, len(batch["weight_B"]), model.options.latent_size)
-        how = {"train": True, "rngs": draws(key_network)}
-        posterior = sampled(model, own, batch, jax.random.normal(key_z, shape), **how)
-        weight = _weight(options, step)
-        bound_B, terms = _bound(options, model, own, batch, posterior, weight, **how)
-        weight_B = batch["weight_B"]
-        sums = {name: jnp.sum(x_B * weight_B) for name, x_B in terms.items()}
-        sums["loss"] = -jnp.sum(bound_B * weight_B)
-        return sums["loss"], (jnp.sum(weight_B), memory, sums)
-
-    def measure(params: Params, memory: Memory, batch: Batch, key: jax.Array):
-        del key  # what an example is given depends on its number alone, not on its batch
-        weight_B = batch["weight_B"]
-        if options.binarization is not None:
-            batch = batch | {"inputs": fixed_bits(batch)}
-        size = (options.samples, model.options.latent_size)
-        posterior = sampled(model, params["model"], batch, noise(batch, 0, size))
-        whole = dataclasses.replace(options, beta=1.0, free_bits=None)
-        bound_B, terms = _bound(whole, model, params["model"], batch, posterior, 1.0)
-        elbo_B = -terms["reconstruction"] - terms["kl"]
-        terms |= {"loss": -bound_B, "elbo": elbo_B}
-        measured = {name: (x_B * weight_B, weight_B) for name, x_B in terms.items()}
-        if of_tokens:
-            measured["nats_per_token"] = (-elbo_B * weight_B, batch["length_B"] * weight_B)
-        return measured, memory
-
-    def finalize(means: dict[str, float]) -> dict[str, float]:
-        if not of_tokens:
-            return dict(means)
-        return means | {"perplexity_bound": math.exp(min(means["nats_per_token"], 700.0))}
-
+    task = Task(options, model, of_tokens=spec["inputs"]["kind"] == "token")
     return Objective(
-        players=(Player("model", 1, loss),),
-        init=init,
-        measure=measure,
-        finalize=finalize,
-        reports=REPORTS | OF_TOKENS if of_tokens else REPORTS,
+        players=(Player("model", 1, partial(_loss, task)),),
+        init=partial(_init, model),
+        measure=partial(_measure, task),
+        finalize=_finalize if task.of_tokens else dict,
+        reports=REPORTS | OF_TOKENS if task.of_tokens else REPORTS,
         generate=partial(_generate, model),
     )
 
 
-def sampled(
-    model: nn.Module, params: Any, batch: Batch, noise_KBZ: jax.Array, **how: Any
-) -> Posterior:
-    """K samples z = mean + exp(log-variance / 2) * noise of each example's q(z | x).
-
-    `how` is what training tells the networks, here and below: nothing in an evaluation.
-    """
-    mean_BZ, log_variance_BZ = model.apply(
-        {"params": params},
-        batch["inputs"],
-        batch.get("targets"),
-        batch.get("length_B"),
-        method="encode",
-        **how,
-    )
-    z_KBZ = mean_BZ[None] + jnp.exp(0.5 * log_variance_BZ)[None] * noise_KBZ
-    return Posterior(mean_BZ, log_variance_BZ, z_KBZ)
+def _init(model: nn.Module, key: jax.Array, batch: Batch) -> tuple[Params, Memory]:
+    label_B = jnp.zeros(len(batch["inputs"]), jnp.int32)  # of any class
+    variables = model.init(key, batch["inputs"], label_B)
+    return {"model": variables["params"]}, {"rows": None, "shared": None}
 
 
-def log_likelihood(
-    model: nn.Module, params: Any, batch: Batch, z_KBZ: jax.Array, **how: Any
-) -> jax.Array:
-    """log p(x | z_k) in nats, [K, B]."""
-
-    def rows(x_B):
-        """K times the batch, one after the other."""
-        return jnp.broadcast_to(x_B[None], (len(z_KBZ), *x_B.shape)).reshape(-1, *x_B.shape[1:])
-
-    label_X = rows(batch["targets"]) if "targets" in batch else None
-    z_XZ = z_KBZ.reshape(-1, z_KBZ.shape[-1])
-    log_p_X = model.apply(
-        {"params": params}, rows(batch["inputs"]), z_XZ, label_X, method="log_likelihood", **how
-    )
-    return log_p_X.reshape(z_KBZ.shape[:2])
-
-
-def log_weights(
-    model: nn.Module, params: Any, batch: Batch, posterior: Posterior, **how: Any
-) -> tuple[jax.Array, jax.Array]:
-    """(log w_k, log p(x | z_k)), both [K, B]."""
-    mean_BZ, log_variance_BZ, z_KBZ = posterior
-    log_p_x_KB = log_likelihood(model, params, batch, z_KBZ, **how)
-    # the normalisers of prior and posterior are the same
-    of_prior_KB = -0.5 * jnp.sum(z_KBZ**2, axis=-1)
-    squared_KBZ = (z_KBZ - mean_BZ[None]) ** 2 * jnp.exp(-log_variance_BZ)[None]
-    of_posterior_KB = -0.5 * jnp.sum(squared_KBZ + log_variance_BZ[None], axis=-1)
-    return log_p_x_KB + of_prior_KB - of_posterior_KB, log_p_x_KB
+def _loss(task: Task, own, params: Params, memory: Memory, batch: Batch, clock: Clock):
+    del params  # one player: its own parameters are all there are
+    options, model, (step, key) = task.options, task.model, clock
+    key_bits, key_z, key_network = jax.random.split(key, 3)
+    if options.binarization == "dynamic":
+        batch = batch | {"inputs": drawn(key_bits, batch["inputs"])}
+    elif options.binarization == "fixed":
+        batch = batch | {"inputs": fixed_bits(batch)}
+    shape = (options.samples, len(batch["weight_B"]), model.options.latent_size)
+    how = {"train": True, "rngs": draws(key_network)}
+    posterior = sampled(model, own, batch, jax.random.normal(key_z, shape), **how)
+    weight = _weight(options, step)
+    bound_B, terms = _bound(options, model, own, batch, posterior, weight, **how)
+    weight_B = batch["weight_B"]
+    sums = {name: jnp.sum(x_B * weight_B) for name, x_B in terms.items()}
+    sums["loss"] = -jnp.sum(bound_B * weight_B)
+    return sums["loss"], (jnp.sum(weight_B), memory, sums)
 
 
-def log_mean(log_w_KB: jax.Array) -> jax.Array:
-    """log of the mean of w over the samples, [B]."""
-    return jax.nn.logsumexp(log_w_KB, axis=0) - math.log(len(log_w_KB))
+def _measure(task: Task, params: Params, memory: Memory, batch: Batch, key: jax.Array):
+    del key  # what an example is given depends on its number alone, not on its batch
+    options, model, weight_B = task.options, task.model, batch["weight_B"]
+    if options.binarization is not None:
+        batch = batch | {"inputs": fixed_bits(batch)}
+    size = (options.samples, model.options.latent_size)
+    posterior = sampled(model, params["model"], batch, noise(batch, 0, size))
+    whole = dataclasses.replace(options, beta=1.0, free_bits=None)
+    bound_B, terms = _bound(whole, model, params["model"], batch, posterior, 1.0)
+    elbo_B = -terms["reconstruction"] - terms["kl"]
+    terms |= {"loss": -bound_B, "elbo": elbo_B}
+    measured = {name: (x_B * weight_B, weight_B) for name, x_B in terms.items()}
+    if task.of_tokens:
+        measured["nats_per_token"] = (-elbo_B * weight_B, batch["length_B"] * weight_B)
+    return measured, memory
 
 
-def _bound(options, model, params, batch, posterior, kl_weight, **how):
+def _finalize(means: dict[str, float]) -> dict[str, float]:
+    """Of tokens."""
+    return means | {"perplexity_bound": math.exp(min(means["nats_per_token"], 700.0))}
+
+
+def _bound(options, model, params, batch, posterior: Posterior, kl_weight, **how):
     """(the bound [B] that is trained, the ELBO's terms)."""
     kl_BZ = densities.kl_from_standard_normal(posterior.mean, posterior.log_variance)
     if options.bound == "dreg":

@@ -9,7 +9,7 @@ backpropagation through time (Williams & Peng 1990).
 import dataclasses
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -46,100 +46,128 @@ class Options:
         )
 
 
+class Task(NamedTuple):
+    """What the functions of the objective are about."""
+
+    options: Options
+    model: nn.Module
+    spec: dict[str, Any]
+
+    @property
+    def answering(self) -> bool:
+        return self.spec["targets"]["per"] == "answer"
+
+
 def make(options: Options, model: nn.Module, spec: dict[str, Any]) -> Objective:
     """The objective of a model called as (inputs, carry, length_B, train) -> (carry, outputs).
 
     A model that answers is also given the `targets`, of which it reads those before each step.
     """
-    answering = spec["targets"]["per"] == "answer"
-    if options.scheduled_sampling is not None and not answering:
-        raise UsageError(
-            "objective.scheduled_sampling is for answers; dataset "
-            f"{spec['dataset']} has a target per {spec['targets']['per']}"
-        )
-
-    if options.label_smoothing is not None and spec["targets"]["kind"] != "category":
-        raise UsageError(
-            "objective.label_smoothing is for targets of one class among several; dataset "
-            f"{spec['dataset']} has {spec['targets']['kind']} targets"
-        )
-
-    if options.vanishing_penalty is not None:
-        vanishing.check(model, spec["targets"]["per"])
-
-    def given(batch: Batch) -> dict[str, jax.Array]:
-        return {"targets": batch["targets"]} if answering else {}
-
-    def sampled(step: jax.Array) -> dict[str, jax.Array]:
-        """Scheduled sampling by the clock."""
-        if options.scheduled_sampling is None:
-            return {}
-        grown = jnp.minimum(step / options.scheduled_sampling_steps, 1.0)
-        return {"own_share": options.scheduled_sampling * grown}
-
-    def init(key: jax.Array, batch: Batch) -> tuple[Params, Memory]:
-        rows = model.initial_carry(batch["inputs"].shape[0]) if spec["streamed"] else None
-        variables = model.init(key, batch["inputs"], rows, batch.get("length_B"), **given(batch))
-        return {"model": variables["params"]}, {"rows": rows, "shared": None}
-
-    def outputs(params, memory: Memory, batch: Batch, key, **how):
-        carry = memory["rows"]
-        if spec["streamed"]:
-            carry = _restart(carry, batch["reset_B"])
-        carry, output = model.apply(
-            {"params": params},
-            batch["inputs"],
-            carry,
-            batch.get("length_B"),
-            **given(batch),
-            **how,
-            rngs=draws(key),
-        )
-        rows = jax.lax.stop_gradient(carry) if spec["streamed"] else None
-        return output, memory | {"rows": rows}
-
-    def likelihood(own, memory: Memory, batch: Batch, clock: Clock):
-        output, memory = outputs(own, memory, batch, clock[1], train=True, **sampled(clock[0]))
-        measured = _measure(spec, output, batch, options.label_smoothing)
-        weight_B = measured["loss"][1]
-        # the step divides every sum by the loss's weight: what has another is for evaluation alone
-        sums = {name: jnp.sum(value_B) for name, (value_B, w) in measured.items() if w is weight_B}
-        return sums["loss"], (jnp.sum(weight_B), memory, sums)
-
-    def loss(own, params: Params, memory: Memory, batch: Batch, clock: Clock):
-        del params  # one player: its own parameters are all there are
-        total, (weight, after, sums) = likelihood(own, memory, batch, clock)
-        if options.vanishing_penalty is not None:
-            nats = lambda own: likelihood(own, memory, batch, clock)[0]  # noqa: E731
-            omega_B = vanishing.penalty_B(model, nats, own)
-            sums["vanishing_penalty"] = jnp.sum(omega_B * batch["weight_B"])
-            total += options.vanishing_penalty * sums["vanishing_penalty"]
-        return total, (weight, after, sums)
-
-    def measure(params: Params, memory: Memory, batch: Batch, key: jax.Array):
-        output, memory = outputs(params["model"], memory, batch, key)
-        measured = _measure(spec, output, batch, None)
-        if answering:
-            measured |= _measure_answers(spec, partial(_answer, model, params, memory), batch)
-        if spec["targets"]["kind"] == "category" and spec["targets"]["per"] == "sequence":
-            # not in the loss: a training step divides all sums by the weight of the loss
-            measured |= classification.f1(output, batch["targets"], batch["weight_B"])
-        return measured, memory
-
-    def finalize(means: dict[str, float]) -> dict[str, float]:
-        whole = answers.finalize(classification.finalize(means), answers.references(spec))
-        return metrics.finalize(whole, target_unit(spec))
-
+    task = Task(options, model, spec)
+    _check(task)
     # where the targets are the next tokens, the model's outputs can be its inputs
     continues = partial(_generate, model) if "start" in spec else None
     return Objective(
-        players=(Player("model", 1, loss),),
-        init=init,
-        measure=measure,
-        finalize=finalize,
-        reports=metrics.reported(spec) | (answers.reported(spec) if answering else {}),
-        generate=partial(_answer, model) if answering else continues,
+        players=(Player("model", 1, partial(_loss, task)),),
+        init=partial(_init, task),
+        measure=partial(_measure_all, task),
+        finalize=partial(_finalize, spec),
+        reports=metrics.reported(spec) | (answers.reported(spec) if task.answering else {}),
+        generate=partial(_answer, model) if task.answering else continues,
     )
+
+
+def _check(task: Task) -> None:
+    """Raises UsageError for options that do not fit model and data."""
+    options, targets = task.options, task.spec["targets"]
+    if options.scheduled_sampling is not None and not task.answering:
+        raise UsageError(
+            "objective.scheduled_sampling is for answers; dataset "
+            f"{task.spec['dataset']} has a target per {targets['per']}"
+        )
+    if options.label_smoothing is not None and targets["kind"] != "category":
+        raise UsageError(
+            "objective.label_smoothing is for targets of one class among several; dataset "
+            f"{task.spec['dataset']} has {targets['kind']} targets"
+        )
+    if options.vanishing_penalty is not None:
+        vanishing.check(task.model, targets["per"])
+
+
+def _init(task: Task, key: jax.Array, batch: Batch) -> tuple[Params, Memory]:
+    inputs, length_B = batch["inputs"], batch.get("length_B")
+    rows = task.model.initial_carry(inputs.shape[0]) if task.spec["streamed"] else None
+    variables = task.model.init(key, inputs, rows, length_B, **_given(task, batch))
+    return {"model": variables["params"]}, {"rows": rows, "shared": None}
+
+
+def _loss(task: Task, own, params: Params, memory: Memory, batch: Batch, clock: Clock):
+    del params  # one player: its own parameters are all there are
+    penalty = task.options.vanishing_penalty
+    total, (weight, after, sums) = _nats(task, own, memory, batch, clock)
+    if penalty is not None:
+        nats = lambda own: _nats(task, own, memory, batch, clock)[0]  # noqa: E731
+        omega_B = vanishing.penalty_B(task.model, nats, own)
+        sums["vanishing_penalty"] = jnp.sum(omega_B * batch["weight_B"])
+        total += penalty * sums["vanishing_penalty"]
+    return total, (weight, after, sums)
+
+
+def _nats(task: Task, own, memory: Memory, batch: Batch, clock: Clock):
+    """The loss but for the penalty, in training."""
+    how = _sampled(task.options, clock[0])
+    output, memory = _outputs(task, own, memory, batch, clock[1], train=True, **how)
+    measured = _measure(task.spec, output, batch, task.options.label_smoothing)
+    weight_B = measured["loss"][1]
+    # the step divides every sum by the loss's weight: what has another is for evaluation alone
+    sums = {name: jnp.sum(value_B) for name, (value_B, w) in measured.items() if w is weight_B}
+    return sums["loss"], (jnp.sum(weight_B), memory, sums)
+
+
+def _measure_all(task: Task, params: Params, memory: Memory, batch: Batch, key: jax.Array):
+    output, memory = _outputs(task, params["model"], memory, batch, key)
+    measured, targets = _measure(task.spec, output, batch, None), task.spec["targets"]
+    if task.answering:
+        answer = partial(_answer, task.model, params, memory)
+        measured |= _measure_answers(task.spec, answer, batch)
+    if targets["kind"] == "category" and targets["per"] == "sequence":
+        # not in the loss: a training step divides all sums by the weight of the loss
+        measured |= classification.f1(output, batch["targets"], batch["weight_B"])
+    return measured, memory
+
+
+def _finalize(spec: dict[str, Any], means: dict[str, float]) -> dict[str, float]:
+    whole = answers.finalize(classification.finalize(means), answers.references(spec))
+    return metrics.finalize(whole, target_unit(spec))
+
+
+def _outputs(task: Task, params, memory: Memory, batch: Batch, key: jax.Array, **how: Any):
+    """(what the model makes of the inputs, the memory after them)."""
+    carry, streamed = memory["rows"], task.spec["streamed"]
+    if streamed:
+        carry = _restart(carry, batch["reset_B"])
+    carry, output = task.model.apply(
+        {"params": params},
+        batch["inputs"],
+        carry,
+        batch.get("length_B"),
+        **_given(task, batch),
+        **how,
+        rngs=draws(key),
+    )
+    return output, memory | {"rows": jax.lax.stop_gradient(carry) if streamed else None}
+
+
+def _given(task: Task, batch: Batch) -> dict[str, jax.Array]:
+    return {"targets": batch["targets"]} if task.answering else {}
+
+
+def _sampled(options: Options, step: jax.Array) -> dict[str, jax.Array]:
+    """Scheduled sampling by the clock."""
+    if options.scheduled_sampling is None:
+        return {}
+    grown = jnp.minimum(step / options.scheduled_sampling_steps, 1.0)
+    return {"own_share": options.scheduled_sampling * grown}
 
 
 def _restart(carry: Any, reset_B: jax.Array) -> Any:

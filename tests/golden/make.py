@@ -1,7 +1,8 @@
-"""Makes recurrent.npz, what PyTorch's own LSTM and GRU compute: python tests/golden/make.py
+"""Makes recurrent.npz and torch_weights.npz, which PyTorch computes: python tests/golden/make.py
 
-Needs torch (made with 2.13.0). float64, two rows of which the second is shorter; the gradients are
-those of sum(sin(outputs)) + sum(last states).
+Needs torch (made with 2.13.0). float64. recurrent.npz: an LSTM and a GRU, two rows of which the
+second is shorter, with the gradients of sum(sin(outputs)) + sum(last states). torch_weights.npz:
+two bidirectional layers of each module, every array of the formula `filled`.
 """
 
 from pathlib import Path
@@ -30,6 +31,24 @@ def golden(kind: type) -> dict[str, np.ndarray]:
     return {name: array.detach().numpy() for name, array in arrays.items()}
 
 
+def filled(number: int, shape: tuple[int, ...]) -> torch.Tensor:
+    """sin(number + 1), sin(2 (number + 1)), …: other values for each number."""
+    count = int(np.prod(shape))
+    return torch.from_numpy(np.sin((1 + number) * np.arange(1.0, 1 + count)).reshape(shape))
+
+
+def stack(kind: type, **how: str) -> dict[str, np.ndarray]:
+    """x, the outputs and last states of two bidirectional layers, and their state, by name."""
+    layer = kind(3, 2, 2, batch_first=True, bidirectional=True, dtype=torch.float64, **how)
+    state = {n: filled(i, p.shape) for i, (n, p) in enumerate(layer.state_dict().items())}
+    layer.load_state_dict(state)
+    x = filled(len(state), (2, 4, 3))
+    outputs, last = layer(x)
+    last = last if isinstance(last, tuple) else (last,)
+    arrays = {"x": x, "outputs": outputs, **dict(zip(("h", "c"), last, strict=False)), **state}
+    return {name: array.detach().numpy() for name, array in arrays.items()}
+
+
 if __name__ == "__main__":
     kinds = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
     np.savez_compressed(
@@ -39,4 +58,14 @@ if __name__ == "__main__":
             for k, kind in kinds.items()
             for name, array in golden(kind).items()
         },
+    )
+    stacks = {
+        "tanh": stack(torch.nn.RNN),
+        "relu": stack(torch.nn.RNN, nonlinearity="relu"),
+        "lstm": stack(torch.nn.LSTM),
+        "gru": stack(torch.nn.GRU),
+    }
+    np.savez_compressed(
+        Path(__file__).with_name("torch_weights.npz"),
+        **{f"{kind}/{n}": array for kind, arrays in stacks.items() for n, array in arrays.items()},
     )
