@@ -12,7 +12,7 @@ import os
 import pkgutil
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,8 @@ class RunOptions:
     ema: float | None = None  # decay of the averaged parameters that evaluation then uses
     max_nonfinite: int = 20  # so many skipped steps in a row end the run
     tensorboard: bool = False  # write event files too (extra tensorboard)
+
+    HOST: typing.ClassVar = ("stop_detectable",)  # numbers that no traced step can be given
 
     def problems(self) -> Iterator[str]:
         yield from out_of_range(
@@ -123,11 +125,25 @@ def _section(options: type) -> config_dict.ConfigDict:
     return section
 
 
-def options(config: config_dict.ConfigDict, section: str | None = None) -> Any:
-    """The frozen Options of `config.<section>`, or the RunOptions of the config itself."""
+def options(
+    config: config_dict.ConfigDict,
+    section: str | None = None,
+    lane: Mapping[str, Any] | None = None,
+) -> Any:
+    """The frozen Options of `config.<section>`, or the RunOptions of the config itself.
+
+    lane: dotted name -> value of what is not as in the config, possibly traced; see `lane_fields`.
+    """
     if section is None:
-        return _build(RunOptions, config)
-    return _build(options_of(config, section), config[section])
+        kind, values, prefix = RunOptions, config, ""
+    else:
+        kind, values, prefix = options_of(config, section), config[section], f"{section}."
+    return kind(
+        **{
+            field.name: (lane or {}).get(prefix + field.name, values[field.name])
+            for field in dataclasses.fields(kind)
+        }
+    )
 
 
 def options_of(config: config_dict.ConfigDict, section: str) -> type:
@@ -137,16 +153,34 @@ def options_of(config: config_dict.ConfigDict, section: str) -> type:
     return optimizer.OwnOptions if section.startswith("players.") else optimizer.Options
 
 
-def optimizer_of(config: config_dict.ConfigDict, player: str) -> optimizer.Options:
+def optimizer_of(
+    config: config_dict.ConfigDict, player: str, lane: Mapping[str, Any] | None = None
+) -> optimizer.Options:
     """`config.optimizer`, but for what `config.players` says of that player, where it has more."""
-    shared = options(config, "optimizer")
+    shared = options(config, "optimizer", lane)
     if "players" not in config:
         return shared
-    return optimizer.of_player(shared, options(config, f"players.{player}"))
+    return optimizer.of_player(shared, options(config, f"players.{player}", lane))
 
 
-def _build(kind: type, section: config_dict.ConfigDict) -> Any:
-    return kind(**{field.name: section[field.name] for field in dataclasses.fields(kind)})
+def lane_fields(config: config_dict.ConfigDict) -> tuple[str, ...]:
+    """The fields in which runs may differ and still be lanes of one compiled program.
+
+    The seed and every number with a fraction that is set, for `make` may be given them traced: but
+    for those of the dataset, which are in its arrays, and for what an Options class says the HOST
+    reads.
+    """
+    players = [f"players.{player}" for player in config.players] if "players" in config else []
+    found = ["seed"]
+    for section in (None, "optimizer", *players, "model", "objective"):
+        kind = RunOptions if section is None else options_of(config, section)
+        values, prefix = (config, "") if section is None else (config[section], f"{section}.")
+        found += [
+            prefix + field.name
+            for field in dataclasses.fields(kind)
+            if isinstance(values[field.name], float) and field.name not in getattr(kind, "HOST", ())
+        ]
+    return tuple(found)
 
 
 def validate(config: config_dict.ConfigDict) -> None:
@@ -175,19 +209,23 @@ def _problems_of_players(config: config_dict.ConfigDict) -> Iterator[str]:
         yield from (problem for problem in own if problem not in known)
 
 
-def model(config: config_dict.ConfigDict, spec: dict[str, Any]) -> Any:
+def model(
+    config: config_dict.ConfigDict, spec: dict[str, Any], lane: Mapping[str, Any] | None = None
+) -> Any:
     """The config's model for data of that spec. Raises UsageError for data that do not fit it."""
-    return part("model", config.model.name).make(options(config, "model"), spec)
+    return part("model", config.model.name).make(options(config, "model", lane), spec)
 
 
-def assemble(config: config_dict.ConfigDict, spec: dict[str, Any]) -> Any:
+def assemble(
+    config: config_dict.ConfigDict, spec: dict[str, Any], lane: Mapping[str, Any] | None = None
+) -> Any:
     """The config's objective over its model, for data of that spec.
 
     Raises UsageError for parts that do not fit, for a monitor that would not be reported, and for
     frames of what is no film.
     """
     make = part("objective", config.objective.name).make
-    objective = make(options(config, "objective"), model(config, spec), spec)
+    objective = make(options(config, "objective", lane), model(config, spec, lane), spec)
     if config.monitor is not None and config.monitor not in objective.reports:
         raise unknown("monitor", config.monitor, objective.reports)
     if config.record_every is not None and objective.frame is None:
