@@ -38,6 +38,7 @@ class RunOptions:
     """The run's own fields, at the top level of the config."""
 
     seed: int = 0
+    seeds: int | None = None  # train so many runs at once, each in a directory: from seed on
     num_steps: int = 1000
     schedule_steps: int | None = None  # length of the learning-rate schedule; None: num_steps
     log_every: int = 50
@@ -76,6 +77,8 @@ class RunOptions:
             ema="[0, 1)",
             max_nonfinite="[1, inf)",
         )
+        if self.seeds is not None:
+            yield f"seeds={self.seeds} is for train, which makes runs of one seed each"
         if self.monitor is None and self.patience is not None:
             yield f"patience={self.patience} needs a monitor, and that is None"
 
@@ -132,7 +135,7 @@ def options(
 ) -> Any:
     """The frozen Options of `config.<section>`, or the RunOptions of the config itself.
 
-    lane: dotted name -> value of what is not as in the config, possibly traced; see `lane_fields`.
+    lane: dotted name -> value of what is not as in the config, possibly traced (`parts.py`).
     """
     if section is None:
         kind, values, prefix = RunOptions, config, ""
@@ -161,26 +164,6 @@ def optimizer_of(
     if "players" not in config:
         return shared
     return optimizer.of_player(shared, options(config, f"players.{player}", lane))
-
-
-def lane_fields(config: config_dict.ConfigDict) -> tuple[str, ...]:
-    """The fields in which runs may differ and still be lanes of one compiled program.
-
-    The seed and every number with a fraction that is set, for `make` may be given them traced: but
-    for those of the dataset, which are in its arrays, and for what an Options class says the HOST
-    reads.
-    """
-    players = [f"players.{player}" for player in config.players] if "players" in config else []
-    found = ["seed"]
-    for section in (None, "optimizer", *players, "model", "objective"):
-        kind = RunOptions if section is None else options_of(config, section)
-        values, prefix = (config, "") if section is None else (config[section], f"{section}.")
-        found += [
-            prefix + field.name
-            for field in dataclasses.fields(kind)
-            if isinstance(values[field.name], float) and field.name not in getattr(kind, "HOST", ())
-        ]
-    return tuple(found)
 
 
 def validate(config: config_dict.ConfigDict) -> None:
@@ -252,8 +235,12 @@ def settled(
 
 
 def identity(config: config_dict.ConfigDict) -> dict[str, Any]:
-    """What of a config decides the weights at a given step: all that a resume may not change."""
-    return {n: v for n, v in to_json(config).items() if n not in MAY_CHANGE_ON_RESUME}
+    """What of a config decides the weights at a given step: all that a resume may not change.
+
+    `seeds`, which is no single run's, is not among it.
+    """
+    other = (*MAY_CHANGE_ON_RESUME, "seeds")
+    return {n: v for n, v in to_json(config).items() if n not in other}
 
 
 def load(reference: str) -> config_dict.ConfigDict:

@@ -28,6 +28,7 @@ from seqgen.parts import (
     after_evaluation,
     first_state,
     intervals,
+    lane_fields,
     make_dataset,
     make_parts,
     time_steps,
@@ -54,19 +55,21 @@ class Shared:
       dataset: of all of them.
       lanes: how they are laid out.
       layout: of each of them, as of a run alone on one device.
+      arrays: the dataset's, on the devices.
+      begin: values -> a lane's first state.
     """
 
     def __init__(self, all_configs: Sequence[config_dict.ConfigDict]) -> None:
         self._config = all_configs[0]
         self.dataset = make_dataset(self._config)
         flat = [configs.fields(config) for config in all_configs]
-        free = configs.lane_fields(self._config)
+        free = lane_fields(self._config)
         # what is the same for all stays a constant of the program; the seed never is, so that other
         # seeds find it compiled
         self._own = [n for n in free if n == "seed" or len({fields[n] for fields in flat}) > 1]
-        self._begin = jax.jit(lambda values: self._first(self.parts(values)))
+        self.begin = jax.jit(lambda values: self._first(self.parts(values)))
         values = self.values(self._config)
-        self._shapes = jax.eval_shape(self._begin, values)
+        self._shapes = jax.eval_shape(self.begin, values)
         self.lanes = self._lane_plan(len(flat))
         layout = lay_out(
             self._shapes,
@@ -148,7 +151,7 @@ class Shared:
             arrays=self.arrays,
             layout=self.layout,
             reports=reports(parts),
-            begin=partial(self._begin, values),
+            begin=partial(self.begin, values),
             target=self._shapes,
             call=None,
             observe=lambda monitor, value: self._observe(monitor, value, values),

@@ -20,8 +20,9 @@ from seqgen.attempt import Attempt, note_the_end
 from seqgen.checkpoint import Checkpoints
 from seqgen.errors import Failure, UsageError, require
 from seqgen.interrupt import Interrupt, Interrupted
-from seqgen.lane_program import Stacked
+from seqgen.lane_program import Program, Stacked
 from seqgen.lane_session import Shared
+from seqgen.parts import lane_fields
 from seqgen.progress import Progress
 from seqgen.session import Session, stored_config
 
@@ -32,12 +33,12 @@ OWN = (Failure, UsageError, OSError)  # what ends one lane and none of the other
 def groups(all_configs: Sequence[config_dict.ConfigDict]) -> list[list[int]]:
     """Which of the configs may share a program, by their numbers, in order.
 
-    Those that are the same but for what `config.lane_fields` lists.
+    Those that are the same but for what `parts.lane_fields` lists.
     """
     found: dict[str, list[int]] = {}
     for number, config in enumerate(all_configs):
         config = configs.settled(config, None)
-        free = configs.lane_fields(config)
+        free = lane_fields(config)
         same = {name: v for name, v in configs.fields(config).items() if name not in free}
         found.setdefault(run_directory.digest([same, free]), []).append(number)
     return list(found.values())
@@ -101,10 +102,11 @@ def train_group(group: Sequence[Run], compilation_cache: bool) -> dict[Path, Exc
             stack.enter_context(run_lock.hold(workdir))
         interrupt = stack.enter_context(Interrupt())
         screen = stack.enter_context(Progress(Path(os.devnull)))
-        shared = Shared([config for config, _ in group])
-        for first in range(0, len(group), shared.lanes.at_once):
-            wave = group[first : first + shared.lanes.at_once]
-            failed |= train_wave(shared, wave, interrupt, screen)
+        program = Program(Shared([config for config, _ in group]))
+        at_once = program.shared.lanes.at_once
+        for first in range(0, len(group), at_once):
+            wave = group[first : first + at_once]
+            failed |= train_wave(program, wave, interrupt, screen)
     return failed
 
 
@@ -164,9 +166,10 @@ class Lane:
 
 
 def train_wave(
-    shared: Shared, wave: Sequence[Run], interrupt: Interrupt, screen: Progress
+    program: Program, wave: Sequence[Run], interrupt: Interrupt, screen: Progress
 ) -> dict[Path, Exception]:
     """Trains runs as lanes of one program and finishes them; returns why some failed."""
+    shared = program.shared
     with contextlib.ExitStack() as stack:
         lanes = []
         for config, workdir in wave:
@@ -174,7 +177,7 @@ def train_wave(
             progress = stack.enter_context(log)
             lanes.append(Lane(shared.session(config, workdir, progress), progress))
         try:
-            walk(shared, lanes, interrupt)
+            walk(program, lanes, interrupt)
             for lane in [lane for lane in lanes if lane.error is None]:
                 with lane.guarded():
                     measure = partial(shared.measure, shared.values(lane.session.config))
@@ -187,7 +190,7 @@ def train_wave(
     return {lane.session.workdir: lane.error for lane in lanes if lane.error is not None}
 
 
-def walk(shared: Shared, lanes: Sequence[Lane], interrupt: Interrupt) -> None:
+def walk(program: Program, lanes: Sequence[Lane], interrupt: Interrupt) -> None:
     """Takes every lane to its end. Raises Interrupted, with all saved, after a signal."""
     try:
         for lane in lanes:
@@ -198,18 +201,18 @@ def walk(shared: Shared, lanes: Sequence[Lane], interrupt: Interrupt) -> None:
             lane.number = number
         if begun:
             stacked = Stacked(
-                shared,
-                [shared.values(lane.session.config) for lane in begun],
+                program,
+                [program.shared.values(lane.session.config) for lane in begun],
                 [lane.attempt.first() for lane in begun],
             )
-            move(shared, stacked, begun, interrupt)
+            move(stacked, begun, interrupt)
     finally:
         for lane in lanes:
             with lane.guarded():
                 lane.close()
 
 
-def move(shared: Shared, stacked: Stacked, lanes: Sequence[Lane], interrupt: Interrupt) -> None:
+def move(stacked: Stacked, lanes: Sequence[Lane], interrupt: Interrupt) -> None:
     """Call after call: those of the lanes that are furthest behind go on, until all are abreast.
 
     So a run that was resumed alone, or killed between two saves, can join those ahead of it.
@@ -227,7 +230,7 @@ def move(shared: Shared, stacked: Stacked, lanes: Sequence[Lane], interrupt: Int
             if interrupt.requested:
                 raise Interrupted(interrupt.requested)
             count = next(iter(moving.values())).attempt.count()
-            measured = stacked.call(shared.arrays, step, count, list(moving))
+            measured = stacked.call(step, count, list(moving))
             for number, lane in moving.items():
                 with lane.guarded():
                     lane.attempt.passed(count, measured[number])

@@ -4,6 +4,7 @@ All of it is pure and cheap, so `session.py` makes it once for a run, and `lanes
 step, where the seed and numbers of the options are those of a lane.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -34,6 +35,26 @@ class Parts(NamedTuple):
         """Whether the monitored number is to grow: the step, where there is none to watch."""
         watched = self.options.monitor
         return watched is None or self.objective.reports[watched].larger_is_better
+
+
+def lane_fields(config: config_dict.ConfigDict) -> tuple[str, ...]:
+    """The fields in which runs may differ and still be lanes of one compiled program.
+
+    The seed and every number with a fraction that is set, for `make` may be given them traced: but
+    for those of the dataset, which are in its arrays, and for what an Options class says the HOST
+    reads.
+    """
+    players = [f"players.{player}" for player in config.players] if "players" in config else []
+    found = ["seed"]
+    for section in (None, "optimizer", *players, "model", "objective"):
+        kind = configs.RunOptions if section is None else configs.options_of(config, section)
+        values, prefix = (config, "") if section is None else (config[section], f"{section}.")
+        found += [
+            prefix + field.name
+            for field in dataclasses.fields(kind)
+            if isinstance(values[field.name], float) and field.name not in getattr(kind, "HOST", ())
+        ]
+    return tuple(found)
 
 
 def make_parts(

@@ -206,9 +206,14 @@ def record(
 ) -> None:
     """Writes the run's records; for one that is stored, first sees that it is the same run."""
     now = environment.record(devices=True) | {"fingerprint": dataset.fingerprint}
-    if stored is not None:
+    refuse_another_config(stored, config, workdir)
+    # a config alone is a run that is planned, and was not begun or was killed as it began
+    if all(
+        (workdir / f"{name}.json").exists() for name in ("spec", "environment", "plan", "config")
+    ):
         before = run_directory.read_json(workdir / "environment.json", ("fingerprint",))
-        refuse_another_run(stored, config, before["fingerprint"], dataset.fingerprint, workdir)
+        if before["fingerprint"] != dataset.fingerprint:
+            raise UsageError(f"the data have changed since {workdir} began; give another --workdir")
         before |= run_directory.read_json(workdir / "plan.json", plan.RunPlan._fields)
         for difference in environment.differences(before, now | layout):
             progress.say(f"warning: this resume is not bit-exact: {difference}")
@@ -219,15 +224,11 @@ def record(
     run_directory.write_json(workdir / "config.json", configs.to_json(config))
 
 
-def refuse_another_run(
-    stored: config_dict.ConfigDict,
-    config: config_dict.ConfigDict,
-    stored_fingerprint: str,
-    fingerprint: str,
-    workdir: Path,
+def refuse_another_config(
+    stored: config_dict.ConfigDict | None, config: config_dict.ConfigDict, workdir: Path
 ) -> None:
-    """Raises UsageError for another config, field by field, and for other data."""
-    changed = configs.differences(stored, config)
+    """Raises UsageError, field by field, for a config that is not that of the run that is there."""
+    changed = {} if stored is None else configs.differences(stored, config)
     refused = {n: c for n, c in changed.items() if n not in configs.MAY_CHANGE_ON_RESUME}
     if refused:
         listed = ", ".join(f"{n}: {old} -> {new}" for n, (old, new) in refused.items())
@@ -235,8 +236,6 @@ def refuse_another_run(
             f"{workdir} holds a run with another config ({listed}); give another --workdir, or "
             f"change only {', '.join(configs.MAY_CHANGE_ON_RESUME)}"
         )
-    if stored_fingerprint != fingerprint:
-        raise UsageError(f"the data have changed since {workdir} began; give another --workdir")
 
 
 def say_where_the_schedules_end(
