@@ -40,8 +40,8 @@ EXPERIMENTS = Path(__file__).parent / "experiments"
 
 def run_train(given: flags.FlagValues) -> int:
     if given.group is not None:
-        if "config" in given:
-            raise UsageError("--group names runs that have configs: leave out --config")
+        if "config" in given or given.workdir is not None:
+            raise UsageError("--group names runs, which have configs: leave out all else")
         group.train_group(given.group, compilation_cache=given.compilation_cache)
         return DONE
     several = given.config.seeds is not None
