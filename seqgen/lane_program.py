@@ -36,6 +36,7 @@ class Program:
         def lane(values, state, key, on, arrays):
             step = step_of(shared.parts(values), shared.dataset, arrays, shape, None)
 
+            @partial(jax.jit, inline=True)  # so that it is traced once
             def move(state):
                 moved, metrics = steps.several(step, count)(state.replace(key=key))
                 return moved.replace(key=None), metrics
