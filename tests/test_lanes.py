@@ -152,7 +152,7 @@ def bytes_of(state):
 def short():
     """Three runs of six calls."""
     c = tiny("likelihood")
-    c.num_steps, c.log_every, c.eval_every, c.checkpoint_every = 12, 2, 4, 2
+    c.num_steps, c.log_every, c.eval_every, c.checkpoint_every = 12, 2, 4, 4
     return varied(c, 3)
 
 
