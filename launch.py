@@ -22,6 +22,7 @@ from seqgen import (
     evaluate,
     export,
     generate,
+    group,
     listing,
     overrides,
     report,
@@ -39,7 +40,14 @@ EXPERIMENTS = Path(__file__).parent / "experiments"
 
 
 def run_train(given: flags.FlagValues) -> int:
-    train.train(given.config, given.workdir, compilation_cache=given.compilation_cache)
+    if given.group is not None:
+        if "config" in given or given.workdir is not None:
+            raise UsageError("--group names runs, which have configs: leave out all else")
+        group.train_group(given.group, compilation_cache=given.compilation_cache)
+        return DONE
+    several = given.config.seeds is not None
+    chosen = group.train_seeds if several else train.train
+    chosen(given.config, given.workdir, compilation_cache=given.compilation_cache)
     return DONE
 
 
@@ -201,10 +209,11 @@ def parse(name: str, argv: list[str]) -> flags.FlagValues:
     verb, values = VERBS[name], flags.FlagValues()
     verb.define(values)
     try:
-        if name == "train":
+        flagged = {argument.partition("=")[0].partition(".")[0] for argument in argv}
+        if name == "train" and ("--config" in flagged or "--group" not in flagged):
             argv, workdir = overrides.from_command_line(argv, values)
             values.set_default("workdir", str(workdir))
-        if name == "diagnose" and any(a.startswith("--config") for a in argv):
+        if name == "diagnose" and "--config" in flagged:
             argv, _ = overrides.from_command_line(argv, values)
         if name == "evaluate":
             if any(argument.partition("=")[0] == "--config" for argument in argv):

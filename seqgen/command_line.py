@@ -41,6 +41,8 @@ def define_checkpoint(values: flags.FlagValues) -> None:
 def define_train(values: flags.FlagValues) -> None:
     define_workdir(values)
     define_cache(values)
+    text = "a file that lists directories of runs, begun or not, to train in place of --config"
+    define_path("group", text, values)
 
 
 def define_search(values: flags.FlagValues) -> None:

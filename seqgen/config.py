@@ -12,7 +12,7 @@ import os
 import pkgutil
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class RunOptions:
     """The run's own fields, at the top level of the config."""
 
     seed: int = 0
+    seeds: int | None = None  # train so many runs at once, each in a directory: from seed on
     num_steps: int = 1000
     schedule_steps: int | None = None  # length of the learning-rate schedule; None: num_steps
     log_every: int = 50
@@ -55,6 +56,8 @@ class RunOptions:
     ema: float | None = None  # decay of the averaged parameters that evaluation then uses
     max_nonfinite: int = 20  # so many skipped steps in a row end the run
     tensorboard: bool = False  # write event files too (extra tensorboard)
+
+    HOST: typing.ClassVar = ("stop_detectable",)  # numbers that no traced step can be given
 
     def problems(self) -> Iterator[str]:
         yield from out_of_range(
@@ -74,6 +77,8 @@ class RunOptions:
             ema="[0, 1)",
             max_nonfinite="[1, inf)",
         )
+        if self.seeds is not None:
+            yield f"seeds={self.seeds} is for train, which makes runs of one seed each"
         if self.monitor is None and self.patience is not None:
             yield f"patience={self.patience} needs a monitor, and that is None"
 
@@ -124,11 +129,25 @@ def _section(options: type) -> config_dict.ConfigDict:
     return section
 
 
-def options(config: config_dict.ConfigDict, section: str | None = None) -> Any:
-    """The frozen Options of `config.<section>`, or the RunOptions of the config itself."""
+def options(
+    config: config_dict.ConfigDict,
+    section: str | None = None,
+    lane: Mapping[str, Any] | None = None,
+) -> Any:
+    """The frozen Options of `config.<section>`, or the RunOptions of the config itself.
+
+    lane: dotted name -> value of what is not as in the config, possibly traced (`parts.py`).
+    """
     if section is None:
-        return _build(RunOptions, config)
-    return _build(options_of(config, section), config[section])
+        kind, values, prefix = RunOptions, config, ""
+    else:
+        kind, values, prefix = options_of(config, section), config[section], f"{section}."
+    return kind(
+        **{
+            field.name: (lane or {}).get(prefix + field.name, values[field.name])
+            for field in dataclasses.fields(kind)
+        }
+    )
 
 
 def options_of(config: config_dict.ConfigDict, section: str) -> type:
@@ -138,16 +157,14 @@ def options_of(config: config_dict.ConfigDict, section: str) -> type:
     return optimizer.OwnOptions if section.startswith("players.") else optimizer.Options
 
 
-def optimizer_of(config: config_dict.ConfigDict, player: str) -> optimizer.Options:
+def optimizer_of(
+    config: config_dict.ConfigDict, player: str, lane: Mapping[str, Any] | None = None
+) -> optimizer.Options:
     """`config.optimizer`, but for what `config.players` says of that player, where it has more."""
-    shared = options(config, "optimizer")
+    shared = options(config, "optimizer", lane)
     if "players" not in config:
         return shared
-    return optimizer.of_player(shared, options(config, f"players.{player}"))
-
-
-def _build(kind: type, section: config_dict.ConfigDict) -> Any:
-    return kind(**{field.name: section[field.name] for field in dataclasses.fields(kind)})
+    return optimizer.of_player(shared, options(config, f"players.{player}", lane))
 
 
 def validate(config: config_dict.ConfigDict) -> None:
@@ -176,19 +193,23 @@ def _problems_of_players(config: config_dict.ConfigDict) -> Iterator[str]:
         yield from (problem for problem in own if problem not in known)
 
 
-def model(config: config_dict.ConfigDict, spec: dict[str, Any]) -> Any:
+def model(
+    config: config_dict.ConfigDict, spec: dict[str, Any], lane: Mapping[str, Any] | None = None
+) -> Any:
     """The config's model for data of that spec. Raises UsageError for data that do not fit it."""
-    return part("model", config.model.name).make(options(config, "model"), spec)
+    return part("model", config.model.name).make(options(config, "model", lane), spec)
 
 
-def assemble(config: config_dict.ConfigDict, spec: dict[str, Any]) -> Any:
+def assemble(
+    config: config_dict.ConfigDict, spec: dict[str, Any], lane: Mapping[str, Any] | None = None
+) -> Any:
     """The config's objective over its model, for data of that spec.
 
     Raises UsageError for parts that do not fit, for a monitor that would not be reported, and for
     frames of what is no film.
     """
     make = part("objective", config.objective.name).make
-    objective = make(options(config, "objective"), model(config, spec), spec)
+    objective = make(options(config, "objective", lane), model(config, spec, lane), spec)
     if config.monitor is not None and config.monitor not in objective.reports:
         raise unknown("monitor", config.monitor, objective.reports)
     if config.record_every is not None and objective.frame is None:

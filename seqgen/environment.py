@@ -50,6 +50,16 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
+def free_bytes() -> int:
+    """Memory of the machine that programs could still have."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name == "MemAvailable":
+                return 1024 * int(value.split()[0])
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
 def differences(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """One sentence for each difference that can break a bit-exact resume.
 

@@ -28,11 +28,11 @@ from seqgen.progress import Progress
 from seqgen.run import Found, Run, parameters
 
 POLL_SECONDS = 2.0
+# (params, the dataset's arrays, interrupt) -> reported numbers
+Measure = Callable[[dict[str, Any], Any, Interrupt], dict[str, float]]
 
 
-def evaluator(
-    objective: Objective, dataset: Dataset, split: str, mesh: Mesh
-) -> Callable[[dict[str, Any], Any, Interrupt], dict[str, float]]:
+def evaluator(objective: Objective, dataset: Dataset, split: str, mesh: Mesh) -> Measure:
     """Returns (params, arrays, interrupt) -> reported numbers over the whole split.
 
     Compiles once for each shape of the batches. Values are summed in double precision over single
@@ -117,12 +117,14 @@ def checkpoint_evaluator(
     how: decoding.Options = GREEDY,
     show: Show = unseen,
     classifier: recognition.Classifier | None = None,
+    measure: Measure | None = None,
 ) -> Callable[[Found, Interrupt], dict[str, Any]]:
     """Compiles once; returns (checkpoint, interrupt) -> what it writes to evaluations/.
 
     `changed` names the data options that are not those of the run, `how` is how answers are
     written, `classifier` reads what the model makes; where any of them is unusual the file has a
-    name of its own. `show` is told how far it is.
+    name of its own. `show` is told how far it is. `measure` is the split's evaluator, where there
+    is one already.
 
     Raises UsageError if the data are not those of the run, or lack the split, and for a search
     where there are no answers.
@@ -132,7 +134,7 @@ def checkpoint_evaluator(
     runs.refuse_other_data(run, dataset.fingerprint)
     mesh = jax.make_mesh((jax.device_count(),), ("batch",), (jax.sharding.AxisType.Auto,))
     everywhere = NamedSharding(mesh, P())
-    measure = evaluator(run.objective, dataset, split, mesh)
+    measure = measure or evaluator(run.objective, dataset, split, mesh)
     arrays = jax.device_put(dataset.arrays, everywhere)
     refuse_search(run, how)
     asked = (changed or {}) | unlike_greedy(how)

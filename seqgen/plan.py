@@ -107,6 +107,7 @@ def run_plan(
     recurrent_bytes: int,
     recurrent_share: float,
     intervals: Sequence[int],
+    lanes: int = 1,
 ) -> RunPlan:
     """The layout of a run.
 
@@ -126,14 +127,74 @@ def run_plan(
       recurrent_bytes: of the largest matrix that a step of a recurrence multiplies by; 0 without.
       recurrent_share: of all such matrices in the weights.
       intervals: numbers of steps after which the run must be back on the host.
+      lanes: runs whose steps one dispatch takes on a device.
     """
     wide = recurrent_bytes > CACHED_WEIGHTS_BYTES and recurrent_share > 0.5
     together = platform == "cpu" and (wide or recurrent_bytes == 0)
     sharing = available if operations >= WORTH_SHARING and not together else 1
     devices = max(n for n in range(1, sharing + 1) if rows % n == 0)
-    longest = LONGEST_CALL_SECONDS * OPERATIONS_PER_SECOND.get(platform, 5e12) / operations
+    longest = (
+        LONGEST_CALL_SECONDS * OPERATIONS_PER_SECOND.get(platform, 5e12) / (lanes * operations)
+    )
     common = math.gcd(*intervals)
     steps = max((n for n in range(1, common + 1) if common % n == 0 and n <= longest), default=1)
     return RunPlan(
         platform, devices, steps, OWN_THREADS if platform == "cpu" and devices > 1 else {}
     )
+
+
+class LanePlan(NamedTuple):
+    """How runs that share one program are laid out on the machine.
+
+    Attributes:
+      how: map, one lane after the other on each device; or vmap, those of a device side by side.
+      devices: how many devices share the lanes.
+      at_once: lanes of one program; when there are more, they wait until those have ended.
+      compiler_options: of XLA, for that program.
+    """
+
+    how: str
+    devices: int
+    at_once: int
+    compiler_options: dict[str, str]
+
+
+# A lane's state, the one that a call makes of it, and the copy on the host that is being saved.
+STATE_COPIES = 3
+# Of the free memory, what lanes may fill: the rest is for evaluations, pictures, other processes.
+LANES_SHARE = 0.5
+
+
+def lane_plan(
+    *,
+    platform: str,
+    available: int,
+    lanes: int,
+    state_bytes: int,
+    saved_bytes: int,
+    free_bytes: int,
+) -> LanePlan:
+    """The layout of so many lanes.
+
+    A CPU's device is a core, and the products of several lanes side by side are no better for it
+    than those of one after the other, which stays in its caches. An accelerator has room for many
+    lanes in each operation, and needs them to be busy.
+
+    Args:
+      platform: of the devices.
+      available: number of devices.
+      lanes: number of runs.
+      state_bytes: of one lane's state.
+      saved_bytes: what one lane's forward pass leaves for its backward pass.
+      free_bytes: of memory: a CPU's devices share it, of others it is each one's.
+    """
+    room = LANES_SHARE * free_bytes
+    if platform == "cpu":
+        most = (room - min(available, lanes) * saved_bytes) // (STATE_COPIES * state_bytes)
+    else:
+        most = available * (room // (STATE_COPIES * state_bytes + saved_bytes))
+    waves = math.ceil(lanes / max(most, 1))
+    at_once = math.ceil(lanes / waves)
+    devices = min(available, at_once)
+    own_threads = OWN_THREADS if platform == "cpu" and devices > 1 else {}
+    return LanePlan("map" if platform == "cpu" else "vmap", devices, at_once, own_threads)

@@ -15,37 +15,44 @@ PLAIN_LINE_SECONDS = 10.0
 class Progress:
     """Context manager. `show` replaces the live line; `say` prints and logs a line that stays.
 
-    `log` is for a line that is printed elsewhere.
+    `log` is for a line that is printed elsewhere. One of several tasks that are shown together has
+    a `name`, and shows and prints by way of `shown_by`, which is open.
     """
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, name: str = "", shown_by: "Progress | None" = None) -> None:
         self._log = log.open("a", encoding="utf-8", buffering=1)
+        self._name, self._shown_by = name, shown_by
         self._console = Console(highlight=False, soft_wrap=True)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._printed = 0.0
 
     def __enter__(self) -> "Progress":
-        if self._console.is_terminal:
+        if self._console.is_terminal and self._shown_by is None:
             self._live.start()
         return self
 
     def __exit__(
         self, kind: type | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._console.is_terminal:
+        if self._console.is_terminal and self._shown_by is None:
             self._live.stop()
         with contextlib.suppress(OSError):
             self._log.close()
 
     def show(self, line: str) -> None:
-        if self._console.is_terminal:
+        if self._shown_by is not None:
+            self._shown_by.show(f"{self._name}: {line}")
+        elif self._console.is_terminal:
             self._live.update(Text(line), refresh=True)
         elif time.monotonic() - self._printed > PLAIN_LINE_SECONDS:
             self._printed = time.monotonic()
             self.say(line)
 
     def say(self, line: str) -> None:
-        self._console.print(Text(line))
+        if self._shown_by is not None:
+            self._shown_by.say(f"{self._name}: {line}")
+        else:
+            self._console.print(Text(line))
         self.log(line)
 
     def log(self, line: str) -> None:

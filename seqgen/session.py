@@ -16,17 +16,26 @@ from ml_collections import config_dict
 
 from seqgen import backend, environment, frames, likeness, looks, optimizer, plan, run_directory
 from seqgen import config as configs
-from seqgen import run as runs
 from seqgen import step as steps
-from seqgen.datasets import Dataset, one_shape
+from seqgen.datasets import Dataset
 from seqgen.errors import UsageError
 from seqgen.evaluate import evaluator
 from seqgen.interrupt import Interrupt
 from seqgen.metrics import Meaning
+from seqgen.parts import (
+    Parts,
+    State,
+    after_evaluation,
+    first_state,
+    intervals,
+    make_dataset,
+    make_parts,
+    step_of,
+    time_steps,
+)
 from seqgen.progress import Progress
 from seqgen.run import Found
 
-State = steps.TrainState
 Call = Callable[..., tuple[State, dict[str, jax.Array]]]
 
 
@@ -42,7 +51,7 @@ class Session(NamedTuple):
     reports: dict[str, Meaning]  # of the validation metrics
     begin: Callable[[], State]
     target: State  # shapes and placement of the state
-    call: Call  # see `caller`
+    call: Call | None  # see `caller`; None: of a lane, which is called with others
     observe: Callable[[steps.Monitor, jax.Array], steps.Monitor]
     validate: Callable[[dict[str, Any], Any, Interrupt], dict[str, float]]
     look: Callable[[Found, Any, int, Interrupt], looks.Look] | None  # if the run may end by one
@@ -64,70 +73,56 @@ def prepare(config: config_dict.ConfigDict, workdir: Path, progress: Progress) -
     """
     stored = stored_config(workdir)
     config = configs.settled(config, stored)
-    options, shared = configs.options(config), configs.options(config, "optimizer")
-    dataset = configs.part("dataset", config.dataset.name).make(configs.options(config, "dataset"))
-    objective = configs.assemble(config, dataset.spec)
-    chains = {p.name: configs.optimizer_of(config, p.name) for p in objective.players}
-    prefix = "players.{}." if "players" in config else "optimizer."
-    optimizers = {
-        name: optimizer.make(chain, options.schedule_steps, prefix.format(name))
-        for name, chain in chains.items()
-    }
-    # without a metric to watch the step is, so that the latest is the best
-    upward = options.monitor is None or objective.reports[options.monitor].larger_is_better
-
-    def begin() -> State:
-        batch = runs.example(dataset.spec, config.dataset.batch_size)
-        return steps.init(objective, optimizers, batch, options, upward)
-
+    dataset = make_dataset(config)
+    parts = make_parts(config, dataset.spec)
+    begin = partial(first_state, parts, config, dataset.spec)
     shapes = jax.eval_shape(begin)
     layout = lay_out(
         shapes,
         rows=rows_together(config),
-        time_steps=config.dataset.batch_size * runs.steps_of(dataset.spec),
-        intervals=(
-            *(config.log_every, config.eval_every, config.checkpoint_every, config.num_steps),
-            *(() if config.record_every is None else (config.record_every,)),
-            *(() if dataset.shape is one_shape else (1,)),  # the host names every batch's shape
-        ),
+        time_steps=time_steps(config, dataset),
+        intervals=intervals(config, dataset),
     )
     mesh = jax.make_mesh((layout.devices,), ("batch",), (jax.sharding.AxisType.Auto,))
     everywhere = NamedSharding(mesh, PartitionSpec())
     placed = steps.shardings(mesh, shapes)
-    observe = partial(
-        steps.observe,
-        larger_is_better=upward,
-        patience=shared.plateau_patience,
-        scale=shared.plateau_scale,
-    )
 
     def step_on(arrays, shape):
-        def batch(index, key):
-            return dataset.batch(arrays, "train", index, key, *shape)
+        return step_of(parts, dataset, arrays, shape, mesh)
 
-        return steps.make_step(objective, optimizers, batch, options, mesh)
-
-    ends = options.stop_when_indistinguishable
-    look = looks.looker(objective, dataset, options.stop_detectable) if ends else None
-    record(config, stored, dataset, layout, workdir, progress)
-    say_where_the_schedules_end(options, chains, progress)
+    look = looker(parts, dataset)
+    record(config, stored, dataset, layout._asdict(), workdir, progress)
+    say_where_the_schedules_end(config, parts, progress)
     arrays = jax.device_put(dataset.arrays, everywhere)
     return Session(
         config=config,
-        options=options,
+        options=parts.options,
         workdir=workdir,
         dataset=dataset,
         arrays=arrays,
         layout=layout,
-        reports=objective.reports | (likeness.REPORTS if ends else {}),
+        reports=reports(parts),
         begin=jax.jit(begin, out_shardings=placed),
         target=jax.tree.map(lambda s, p: s.update(sharding=p), shapes, placed),
         call=caller(step_on, dataset, layout, (placed, everywhere)),
-        observe=jax.jit(observe, out_shardings=everywhere),
-        validate=evaluator(objective, dataset, "valid", mesh),
+        observe=jax.jit(partial(after_evaluation, parts), out_shardings=everywhere),
+        validate=evaluator(parts.objective, dataset, "valid", mesh),
         look=look,
-        film=frames.recorder(workdir, config.record_every, objective, dataset, arrays),
+        film=frames.recorder(workdir, config.record_every, parts.objective, dataset, arrays),
     )
+
+
+def looker(parts: Parts, dataset: Dataset) -> Callable[..., looks.Look] | None:
+    """What looks at samples beside data, where the run may end by it."""
+    if not parts.options.stop_when_indistinguishable:
+        return None
+    return looks.looker(parts.objective, dataset, parts.options.stop_detectable)
+
+
+def reports(parts: Parts) -> dict[str, Meaning]:
+    """Of the validation metrics."""
+    ends = parts.options.stop_when_indistinguishable
+    return parts.objective.reports | (likeness.REPORTS if ends else {})
 
 
 def program(
@@ -162,11 +157,18 @@ def caller(
 
 
 def lay_out(
-    state: State, *, rows: int, time_steps: int, intervals: tuple[int, ...]
+    state: State,
+    *,
+    rows: int,
+    time_steps: int,
+    intervals: tuple[int, ...],
+    available: int | None = None,
+    lanes: int = 1,
 ) -> plan.RunPlan:
     """The run's plan from what is known before anything is computed.
 
-    `rows` are computed together, and a batch has so many time steps, padding included.
+    `rows` are computed together, and a batch has so many time steps, padding included. Of `lanes`
+    that many runs share each of the `available` devices (None: all that there are).
     """
     sizes = [
         (jax.tree_util.keystr(path[-1:], simple=True), leaf.size, leaf.size * leaf.dtype.itemsize)
@@ -176,12 +178,13 @@ def lay_out(
     recurrent = [(size, size_bytes) for name, size, size_bytes in sizes if name == "w_h_DG"]
     return plan.run_plan(
         platform=jax.default_backend(),
-        available=jax.device_count(),
+        available=jax.device_count() if available is None else available,
         rows=rows,
         operations=6.0 * weights * time_steps,
         recurrent_bytes=max((size_bytes for _, size_bytes in recurrent), default=0),
         recurrent_share=sum(size for size, _ in recurrent) / weights,
         intervals=intervals,
+        lanes=lanes,
     )
 
 
@@ -197,34 +200,35 @@ def record(
     config: config_dict.ConfigDict,
     stored: config_dict.ConfigDict | None,
     dataset: Dataset,
-    layout: plan.RunPlan,
+    layout: dict[str, Any],
     workdir: Path,
     progress: Progress,
 ) -> None:
     """Writes the run's records; for one that is stored, first sees that it is the same run."""
     now = environment.record(devices=True) | {"fingerprint": dataset.fingerprint}
-    if stored is not None:
+    refuse_another_config(stored, config, workdir)
+    # a config alone is a run that is planned, and was not begun or was killed as it began
+    if all(
+        (workdir / f"{name}.json").exists() for name in ("spec", "environment", "plan", "config")
+    ):
         before = run_directory.read_json(workdir / "environment.json", ("fingerprint",))
-        refuse_another_run(stored, config, before["fingerprint"], dataset.fingerprint, workdir)
-        before |= run_directory.read_json(workdir / "plan.json", layout._fields)
-        for difference in environment.differences(before, now | layout._asdict()):
+        if before["fingerprint"] != dataset.fingerprint:
+            raise UsageError(f"the data have changed since {workdir} began; give another --workdir")
+        before |= run_directory.read_json(workdir / "plan.json", plan.RunPlan._fields)
+        for difference in environment.differences(before, now | layout):
             progress.say(f"warning: this resume is not bit-exact: {difference}")
     run_directory.write_json(workdir / "spec.json", dataset.spec)
     run_directory.write_json(workdir / "environment.json", now)
-    run_directory.write_json(workdir / "plan.json", layout._asdict())
+    run_directory.write_json(workdir / "plan.json", layout)
     # Last, since a run is there when its config is: killed before, it begins anew.
     run_directory.write_json(workdir / "config.json", configs.to_json(config))
 
 
-def refuse_another_run(
-    stored: config_dict.ConfigDict,
-    config: config_dict.ConfigDict,
-    stored_fingerprint: str,
-    fingerprint: str,
-    workdir: Path,
+def refuse_another_config(
+    stored: config_dict.ConfigDict | None, config: config_dict.ConfigDict, workdir: Path
 ) -> None:
-    """Raises UsageError for another config, field by field, and for other data."""
-    changed = configs.differences(stored, config)
+    """Raises UsageError, field by field, for a config that is not that of the run that is there."""
+    changed = {} if stored is None else configs.differences(stored, config)
     refused = {n: c for n, c in changed.items() if n not in configs.MAY_CHANGE_ON_RESUME}
     if refused:
         listed = ", ".join(f"{n}: {old} -> {new}" for n, (old, new) in refused.items())
@@ -232,17 +236,17 @@ def refuse_another_run(
             f"{workdir} holds a run with another config ({listed}); give another --workdir, or "
             f"change only {', '.join(configs.MAY_CHANGE_ON_RESUME)}"
         )
-    if stored_fingerprint != fingerprint:
-        raise UsageError(f"the data have changed since {workdir} began; give another --workdir")
 
 
 def say_where_the_schedules_end(
-    options: configs.RunOptions, chains: dict[str, optimizer.Options], progress: Progress
+    config: config_dict.ConfigDict, parts: Parts, progress: Progress
 ) -> None:
     """A line for a run that is longer than its schedule, such as one that was lengthened.
 
     Where the players' optimizers differ, there is one for each player.
     """
+    options = parts.options
+    chains = {name: configs.optimizer_of(config, name) for name in parts.optimizers}
     alike = len(set(chains.values())) == 1
     for player, chain in list(chains.items())[: 1 if alike else None]:
         if chain.schedule in optimizer.ENDING and options.schedule_steps < options.num_steps:

@@ -87,9 +87,12 @@ def make_step(
     optimizers: dict[str, Optimizer],
     batch: Callable[[jax.Array, jax.Array], dict[str, jax.Array]],
     options: RunOptions,
-    mesh: Mesh,
+    mesh: Mesh | None,
 ) -> Callable[[TrainState], tuple[TrainState, dict[str, jax.Array]]]:
-    """state -> (state, metrics). `batch` is (index, key) -> arrays of one update."""
+    """state -> (state, metrics). `batch` is (index, key) -> arrays of one update.
+
+    mesh: its axis "batch" shares the rows; None: the caller has mapped the step over that axis.
+    """
 
     def step(state: TrainState) -> tuple[TrainState, dict[str, jax.Array]]:
         params, chains, memory, logged = state.params, state.opt_state, state.memory, {}
@@ -123,7 +126,7 @@ def gradient(
     memory: dict[str, Any],
     batch: dict[str, jax.Array],
     clock: tuple[jax.Array, jax.Array],
-    mesh: Mesh,
+    mesh: Mesh | None,
     parts: int,
 ) -> tuple[Any, dict[str, Any], dict[str, jax.Array]]:
     """The gradient of the mean loss, over the devices of the mesh and the parts of the batch.
@@ -133,13 +136,6 @@ def gradient(
     Returns (gradients, memory, metric means).
     """
 
-    @partial(
-        jax.shard_map,
-        mesh=mesh,
-        in_specs=(P(), P(), P("batch"), P(), P("batch"), P(), P()),
-        out_specs=(P(), P("batch"), P()),
-        check_vma=False,
-    )
     def on_device(own, params, rows, shared, batch, step, key_data):
         device_key = fold(jax.random.wrap_key_data(key_data), jax.lax.axis_index("batch"))
 
@@ -160,6 +156,14 @@ def gradient(
         mean = partial(jax.tree.map, lambda x: jax.lax.pmean(jnp.mean(x, axis=0), "batch"))
         return jax.lax.psum(sums, "batch"), join(rows), mean(left)
 
+    if mesh is not None:
+        on_device = jax.shard_map(
+            on_device,
+            mesh=mesh,
+            in_specs=(P(), P(), P("batch"), P(), P("batch"), P(), P()),
+            out_specs=(P(), P("batch"), P()),
+            check_vma=False,
+        )
     (grads, weight, metrics), rows, shared = on_device(
         own,
         params,

@@ -4,7 +4,6 @@ The model has the distributions; `objectives/elbo.py` has the bounds.
 """
 
 import dataclasses
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -129,7 +128,7 @@ class VAE(nn.Module):
             return split
         if o.variance == "learned":
             return split[..., 0], bounded(split[..., 1])
-        fixed = math.log(o.fixed_variance)
+        fixed = jnp.log(o.fixed_variance)
         log_variance = bounded(GAIN * self.calibrated) if o.variance == "calibrated" else fixed
         return output, jnp.full(output.shape, log_variance)
 
