@@ -11,7 +11,14 @@ from seqgen import page
 from seqgen.metrics import Meaning
 
 Records = list[dict[str, Any]]
-DRAWN = ("step", "split", "loss", "gradient_norm", "clipped_norm", "learning_rate")  # by `main`
+DRAWN = (
+    "step",
+    "split",
+    "loss",
+    "gradient_norm",
+    "clipped_norm",
+    "learning_rate",
+)  # by `main`, or no number
 SCORES = (("d_real", "D(real)", 0), ("d_fake", "D(fake)", 3))  # metric, label, colour
 HALF = "1/2: can't be told apart"
 
@@ -87,7 +94,7 @@ def main(records: Records, meanings: dict[str, Meaning]) -> Any:
     return figure.update_layout(
         xaxis={"title": "step", "anchor": "y3"},
         yaxis={"title": labelled("loss", meanings), "domain": [0.5, 1]},
-        yaxis2={"title": "gradient norm", "domain": [0.22, 0.45], "type": "log"},
+        yaxis2={"title": "gradient norm", "domain": [0.22, 0.45], "type": "log", "nticks": 4},
         yaxis3={"title": "learning rate", "domain": [0, 0.17]},
         updatemenus=[page.scales("yaxis")],
     )
@@ -104,9 +111,10 @@ def scores(records: Records) -> Any:
 
 
 def the_others(records: Records, meanings: dict[str, Meaning]) -> Any:
-    """Every number that `main` has no place for, one at a time; None where there is none."""
+    """Every number that the others have no place for, one at a time; None where there is none."""
     names = dict.fromkeys(name for r in records for name, v in r.items() if is_number(v))
-    names = [name for name in names if name not in DRAWN and not name.endswith("/loss")]
+    drawn = (*DRAWN, *losses_of_others(records), *(name for name, _, _ in SCORES))
+    names = [name for name in names if name not in drawn]
     if not names:
         return None
     names.sort(key=lambda name: (name not in meanings, "/" in name))  # what is reported first

@@ -68,7 +68,10 @@ def shown(records: curves.Records, meanings: dict[str, Meaning], workdir: Path) 
 def results(
     workdir: Path, records: curves.Records, meanings: dict[str, Meaning]
 ) -> tuple[tuple[str, ...], Rows]:
-    """(header, rows): the last validation and each stored evaluation, a column for each metric."""
+    """(header, rows): the last validation and each stored evaluation, in all metrics they have.
+
+    What there is more of stands in the rows.
+    """
     rows = [(f"valid, step {r['step']}", r) for r in records if r["split"] == "valid"][-1:]
     for file in sorted((workdir / "evaluations").glob("*.json")):
         stored = run_directory.read_json(file, ("split", "step", "changed", "metrics"))
@@ -77,8 +80,11 @@ def results(
     found = dict.fromkeys(name for _, metrics in rows for name in metrics)
     named = {n: Meaning("", larger_is_better=False) for n in found if n.startswith(frechet.NAME)}
     meanings = {name: m for name, m in (meanings | named).items() if name in found}
-    header = ("evaluation", *(curves.labelled(name, meanings) for name in meanings))
-    return header, [(label, *(value(m, name) for name in meanings)) for label, m in rows]
+    names = {name: curves.labelled(name, meanings) for name in meanings}
+    if len(names) > len(rows):
+        header = ("number", *(label for label, _ in rows))
+        return header, [(names[n], *(value(m, n) for _, m in rows)) for n in names]
+    return ("evaluation", *names.values()), [(e, *(value(m, n) for n in names)) for e, m in rows]
 
 
 def value(metrics: dict[str, Any], name: str) -> page.Cell:

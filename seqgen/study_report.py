@@ -7,7 +7,8 @@ from seqgen import page, run_directory
 
 VERDICT = "verdict.json"
 KEYS = ("claim", "sentence", "verdict", "checks", "runs")
-HEADER = ("claim", "verdict", "it says", "statistic", "found", "claimed")
+HEADER = ("claim", "verdict", "it says", "checks that stand")
+CHECKS = ("claim", "statistic", "found", "claimed", "verdict")
 
 
 def verdicts(workdir: Path) -> list[Path]:
@@ -20,13 +21,15 @@ def write(workdir: Path) -> Path:
     files = verdicts(workdir)
     found = {file.parent: run_directory.read_json(file, KEYS) for file in files}
     title = f"{workdir.resolve().name}: {counted([one['verdict'] for one in found.values()])}"
-    rows = [row for one in found.values() for row in checks(one)]
+    rows = [row(one) for one in found.values()]
+    measured = [line for one in found.values() for line in checks(one)]
     sections = [
-        page.paragraph("Intervals are over the seeds of the runs; a threshold is older than they."),
         page.table(HEADER, rows, sortable=True),
+        page.paragraph("Intervals are over the seeds of the runs."),
         *(study(one, folder, workdir) for folder, one in found.items()),
     ]
-    (workdir / "report.md").write_text(f"# {title}\n\n{page.markdown(HEADER, rows)}", "utf-8")
+    told = f"# {title}\n\n{page.markdown(HEADER, rows)}\n{page.markdown(CHECKS, measured)}"
+    (workdir / "report.md").write_text(told, encoding="utf-8")
     file = workdir / "report.html"
     file.write_text(page.whole(title, sections), encoding="utf-8")
     return file
@@ -36,11 +39,16 @@ def counted(words: list[str]) -> str:
     return ", ".join(f"{words.count(word)} {word}" for word in sorted(set(words)))
 
 
-def checks(one: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """A row for each check of a claim."""
+def row(one: dict[str, Any]) -> tuple[Any, ...]:
+    words = [check["verdict"] for check in one["checks"]]
+    stand = words.count("SUPPORTED")
     name = page.Cell(one["claim"], link=f"#{one['claim']}")
+    return name, one["verdict"], one["sentence"], page.Cell(f"{stand} of {len(words)}", stand)
+
+
+def checks(one: dict[str, Any]) -> list[tuple[Any, ...]]:
     return [
-        (name, check["verdict"], one["sentence"], check["statistic"], found(check), claimed(check))
+        (one["claim"], check["statistic"], found(check), claimed(check), check["verdict"])
         for check in one["checks"]
     ]
 
@@ -57,8 +65,6 @@ def claimed(check: dict[str, Any]) -> page.Cell:
 
 def study(one: dict[str, Any], folder: Path, workdir: Path) -> str:
     """The verdict of a claim with its picture, and what was measured of its runs."""
-    header = ("statistic", "found", "claimed", "verdict")
-    rows = [(c["statistic"], found(c), claimed(c), c["verdict"]) for c in one["checks"]]
     published = [(r["of"], page.number(r["value"]), r["source"]) for r in one.get("references", ())]
     beside = page.table(("beside", "value", "source"), published) if published else ""
     picture = folder / "picture.png"
@@ -75,7 +81,7 @@ def study(one: dict[str, Any], folder: Path, workdir: Path) -> str:
         page.section(
             f"{one['claim']}: {one['verdict']}", page.paragraph(one["sentence"] + ".")
         ).replace("<h2>", f'<h2 id="{one["claim"]}">')
-        + page.table(header, rows)
+        + page.table(CHECKS[1:], [line[1:] for line in checks(one)])
         + beside
         + (page.image(picture) if picture.exists() else "")
         + page.folded(f"{len(one['runs'])} runs", measured)

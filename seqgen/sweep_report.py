@@ -15,14 +15,14 @@ LINES = 12  # of a failed trial's log
 DRAWN = 24  # settings whose curves are there, the best
 SEEN = 8  # of them that are seen at first
 ABREAST = 3  # pictures of effects
+TICKS = 8  # values of a field that are all marked on its axis
 
 
 def write(workdir: Path) -> Path:
     """Writes report.md and report.html of a sweep, as far as it is; returns the page's path."""
     results = sweep_results.load(workdir)
     ranked = sweep_results.settings(results)
-    title = f"{workdir.resolve().name}: {counted(results.trials)}"
-    said = sentence(results)
+    title, said = f"{workdir.resolve().name}: a sweep", sentence(results)
     setting_table, trial_table = setting_rows(results, ranked), trial_rows(results, workdir)
     effects = effect_rows(results)
     failed = [t for t in results.trials if t.status in ("FAILED", sweep_results.KILLED)]
@@ -51,14 +51,15 @@ def write(workdir: Path) -> Path:
 def counted(trials: list[Trial]) -> str:
     words = [trial.status for trial in trials]
     told = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(sorted(words)))
-    return f"{len(trials)} trials ({told})"
+    return f"{len(trials)} trials: {told}"
 
 
 def sentence(results: Results) -> str:
     """What was swept, and by which number trials are compared."""
     better = "larger" if results.larger_is_better else "smaller"
     return (
-        f"{results.experiment}, {results.definition or 'no grid'}. Trials are compared by the "
+        f"{results.experiment}, {results.definition or 'no grid'}. {counted(results.trials)}. "
+        "Trials are compared by the "
         f"{watched(results)} in validation of their best checkpoint ({better} is better), which is "
         "the number that chose it. Intervals are over seeds, of trials that are done."
     )
@@ -118,18 +119,19 @@ def effect_rows(results: Results) -> tuple[tuple[str, ...], list[tuple[Any, ...]
     for field in results.fields:
         found = sweep_results.effect(results, field)
         rows += [
-            (field, one.label, *estimate(one.watched), found.compared)
-            for one in found.values
-            if found.compared
+            (field, value, page.number(found.means[value]), *estimate(away), found.compared)
+            for value, away in found.deviations.items()
         ]
-    return ("field", "value", f"valid {watched(results)}", "±", "settings compared"), rows
+    number = f"valid {watched(results)}"
+    return ("field", "value", number, "main effect", "±", "settings compared"), rows
 
 
 def main_effects(results: Results, header: Sequence[str], rows: list[tuple[Any, ...]]) -> str:
     """The table, and a picture of all trials over each field."""
     words = (
         "Of each value the mean over the settings of the other fields that are done with every "
-        "value of this one, and its interval over seeds. Dots are single trials."
+        "value of this one. The main effect is how far that is from the mean of all values, its "
+        "interval over seeds. Dots are single trials, lines the means with these intervals."
     )
     if not results.fields:
         return ""
@@ -163,12 +165,11 @@ def effects(results: Results) -> Any:
             **place,
         )
         effect = sweep_results.effect(results, field)
-        means = [one.watched for one in effect.values if effect.compared]
-        reach = [e.high - e.value if math.isfinite(e.high) else 0.0 for e in means]
+        reach = [e.high - e.value for e in effect.deviations.values()]
         figure.add_scatter(
-            x=[shown(value, numeric) for value in found] if means else [],
-            y=[mean.value for mean in means],
-            error_y={"type": "data", "array": reach},
+            x=[shown(value, numeric) for value in found] if effect.compared else [],
+            y=list(effect.means.values()),
+            error_y={"type": "data", "array": [r if math.isfinite(r) else 0.0 for r in reach]},
             mode="lines+markers",
             line={"color": page.COLOURS[3]},
             hovertemplate="mean %{y:.5g}<extra></extra>",
@@ -176,6 +177,8 @@ def effects(results: Results) -> Any:
         )
         kind = "log" if log else "linear" if numeric else "category"
         figure.update_xaxes(title=field, type=kind, **place)
+        if numeric and len(found) <= TICKS:
+            figure.update_xaxes(tickvals=found, ticktext=list(map(str, found)), **place)
     figure.update_yaxes(title=f"valid {watched(results)}", col=1)
     axes = [f"yaxis{n}" if n > 1 else "yaxis" for n in range(1, lines * across + 1)]
     return figure.update_layout(updatemenus=[page.scales(*axes)])
@@ -254,10 +257,11 @@ def of_setting(
 def trial_rows(results: Results, workdir: Path) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
     """A row for each trial: what it is, how far it came, what was measured."""
     split, numbers = measured(results)
-    fields = dict.fromkeys(name for trial in results.trials for name in trial.chosen)
+    every = dict.fromkeys(name for trial in results.trials for name in trial.chosen)
+    fields = sweep_results.short_names(list(every))
     header = (
         "trial",
-        *fields,
+        *fields.values(),
         "status",
         "step",
         f"valid {watched(results)}",

@@ -5,7 +5,7 @@ that are done, with the interval of `metrics.intervals.over_runs`.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,7 +63,7 @@ class Results(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """What the trials of a setting, or of a field's value, came to."""
+    """What the trials of a setting came to."""
 
     label: str
     trials: list[Trial]  # that count
@@ -74,8 +74,9 @@ class Summary(NamedTuple):
 class Effect(NamedTuple):
     """What a field's values make of the watched number, all else the same."""
 
-    values: list[Summary]  # in the order of the values
-    compared: int  # settings of the other fields that all seeds have with every value
+    means: dict[str, float]  # of each value, over the same settings and seeds
+    deviations: dict[str, Estimate]  # from the mean of all values, with the interval over seeds
+    compared: int  # settings of the other fields
 
 
 def load(workdir: Path) -> Results:
@@ -161,7 +162,14 @@ def settings(results: Results) -> list[Summary]:
 
 def called(setting: Iterable[tuple[str, str]], fields: list[str]) -> str:
     """A setting by what it differs in."""
-    return ", ".join(f"{n}={v}" for n, v in setting if n in fields) or "all alike"
+    short = short_names(fields)
+    return ", ".join(f"{short[n]}={v}" for n, v in setting if n in short) or "all alike"
+
+
+def short_names(fields: Sequence[str]) -> dict[str, str]:
+    """Fields -> their last names, where those are enough."""
+    last = [name.rpartition(".")[2] for name in fields]
+    return {n: word if last.count(word) == 1 else n for n, word in zip(fields, last, strict=True)}
 
 
 def summary(label: str, trials: list[Trial]) -> Summary:
@@ -193,29 +201,32 @@ def values(trials: list[Trial], field: str) -> list[Any]:
 
 
 def effect(results: Results, field: str) -> Effect:
-    """A field's effect on the watched number, by trials that differ in nothing else.
+    """A field's main effect on the watched number, by trials that differ in nothing else.
 
-    A setting of the other fields is compared where one of its seeds is done with every value; the
-    numbers of a seed are averaged over those, so that each value's mean is of the same settings,
-    and its interval over seeds is of independent numbers.
+    A block is the trials of one seed and one setting of the other fields; it counts where it is
+    done with every value. A trial's deviation is from the mean of its block, so that the interval
+    is free of what the other fields do and of blocks that are missing: it is over means of seeds.
     """
     labels = [str(value) for value in values(results.trials, field)]
-    blocks: dict[tuple[Any, Setting], dict[str, Trial]] = {}
-    for one in results.trials:
-        if one.counts:
-            others = tuple((n, v) for n, v in one.setting if n != field)
-            own = blocks.setdefault((one.chosen.get(SEED), others), {})
-            own[str(one.chosen.get(field))] = one
+    blocks: dict[tuple[Any, Setting], dict[str, float]] = {}
+    for one in filter(lambda trial: trial.counts, results.trials):
+        others = tuple((n, v) for n, v in one.setting if n != field)
+        own = blocks.setdefault((one.chosen.get(SEED), others), {})
+        own[str(one.chosen.get(field))] = one.best
     whole = {key: block for key, block in blocks.items() if len(block) == len(labels)}
-    seeds = list(dict.fromkeys(seed for seed, _ in whole))
-    found = []
-    for label in labels:
-        trials = [block[label] for block in whole.values()]
-        means = [
-            math.fsum(numbers) / len(numbers)
-            for seed in seeds
-            for numbers in [[b[label].best for (of, _), b in whole.items() if of == seed]]
-        ]
-        total = sum(str(one.chosen.get(field)) == label for one in results.trials)
-        found.append(Summary(label, trials, total, over(means)))
-    return Effect(found, len({others for _, others in whole}))
+    if not whole:
+        return Effect({}, {}, 0)
+    of_seed: dict[Any, list[dict[str, float]]] = {}
+    for (seed, _), block in whole.items():
+        middle = mean(block.values())
+        of_seed.setdefault(seed, []).append({v: x - middle for v, x in block.items()})
+    return Effect(
+        {v: mean(block[v] for block in whole.values()) for v in labels},
+        {v: over([mean(d[v] for d in own) for own in of_seed.values()]) for v in labels},
+        len({others for _, others in whole}),
+    )
+
+
+def mean(numbers: Iterable[float]) -> float:
+    numbers = list(numbers)
+    return math.fsum(numbers) / len(numbers)
