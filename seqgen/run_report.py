@@ -133,7 +133,7 @@ def diagnoses(workdir: Path) -> str:
         "verdict",
         "Lyapunov exponent [nats a step]",
     )
-    return (page.table(header, rows) if rows else "") + pictures
+    return (page.table(header, rows, "numbers") if rows else "") + pictures
 
 
 def film(run: runs.Run) -> str:
