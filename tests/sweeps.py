@@ -27,7 +27,7 @@ def run(
     message: str | None = None,
 ) -> None:
     """A run directory that says it had these validation losses by step, and these test numbers."""
-    workdir.mkdir(parents=True)
+    workdir.mkdir(parents=True, exist_ok=True)
     options = configs.options(config, "dataset")
     spec = configs.part("dataset", config.dataset.name).make(options).spec
     run_directory.write_json(workdir / "config.json", configs.to_json(config))
