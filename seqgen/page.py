@@ -170,11 +170,11 @@ def folded(summary: str, content: str) -> str:
     return f"<details><summary>{html.escape(summary)}</summary>{content}</details>"
 
 
-def number(value: float | None) -> Cell:
-    """Five digits of it; an empty cell for what there is not."""
+def number(value: float | None, digits: int = 5) -> Cell:
+    """So many digits of it; an empty cell for what there is not."""
     if value is None:
         return Cell("", math.nan)
-    return Cell(f"{value:.5g}", value)
+    return Cell(f"{value:.{digits}g}", value)
 
 
 def text(file: Path) -> str:

@@ -110,7 +110,7 @@ def of(one: Summary) -> page.Cell:
 def estimate(mean: Estimate) -> tuple[page.Cell, page.Cell]:
     """Of one seed there is a mean, and no interval."""
     reach = mean.high - mean.value
-    return page.number(mean.value), page.number(reach if math.isfinite(reach) else None)
+    return page.number(mean.value), page.number(reach if math.isfinite(reach) else None, 2)
 
 
 def effect_rows(results: Results) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:

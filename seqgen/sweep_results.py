@@ -6,6 +6,7 @@ that are done, with the interval of `metrics.intervals.over_runs`.
 
 import math
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,7 +96,19 @@ def load(workdir: Path) -> Results:
         trial(workdir / t["run"], t["chosen"], watched, meanings, first.config.monitor is None)
         for t in stored["trials"]
     ]
-    return Results(stored["experiment"], definition, watched, meanings, trials)
+    return Results(stored["experiment"], definition, watched, meanings, told_apart(trials))
+
+
+def told_apart(trials: list[Trial]) -> list[Trial]:
+    """RUNNING is what a run has said last: it is KILLED where no process holds it.
+
+    All are asked at once, since a run on another machine takes seconds to answer.
+    """
+    running = [one for one in trials if one.status == "RUNNING"]
+    with ThreadPoolExecutor(max(1, len(running))) as pool:
+        held = list(pool.map(run_lock.is_held, [one.workdir for one in running]))
+    killed = {one.workdir for one, holds in zip(running, held, strict=True) if not holds}
+    return [t._replace(status=KILLED) if t.workdir in killed else t for t in trials]
 
 
 def to_do(workdir: Path, chosen: dict[str, Any]) -> Trial:
@@ -113,9 +126,6 @@ def trial(
     if not (workdir / "status.json").exists():
         return to_do(workdir, chosen)
     status = run_directory.read_status(workdir)
-    word = status["status"]
-    if word == "RUNNING" and not run_lock.is_held(workdir):
-        word = KILLED
     begun = (workdir / "metrics.jsonl").exists()
     records = run_directory.read_metrics(workdir) if begun else []
     seen = [(float(r[watched]), r["step"]) for r in records if watched in valid(r)]
@@ -126,7 +136,7 @@ def trial(
     return Trial(
         workdir,
         chosen,
-        word,
+        status["status"],
         status.get("step", 0),
         status.get("message") or "",
         records,
