@@ -1,7 +1,8 @@
 """The film of a game of points in the plane: points.gif and points.html, drawn from `frames/`.
 
 Fake points start anywhere and are drawn to the real ones; behind them is the discriminator's field.
-The page holds all that it shows, and has a button to play and a slider. `report.py` calls it.
+The page holds all that it shows, and has a button to play and a slider; the same player is in the
+report. `run_report.py` calls it.
 """
 
 import base64
@@ -19,7 +20,7 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from PIL import Image
 
-from seqgen import frames, marks
+from seqgen import frames, marks, page
 from seqgen.run import Run
 
 MOST = 120  # frames shown, whatever was recorded
@@ -41,14 +42,6 @@ PALETTE.putpalette(
     .tolist()
 )
 
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 40rem; margin: 1rem auto; padding: 0 1rem; }
-img { display: block; max-width: 100%; }
-.controls { display: flex; gap: 1rem; align-items: center; }
-button { font: inherit; width: 5rem; }
-input { flex: 1; }
-output { font-variant-numeric: tabular-nums; }
-"""
 SCRIPT = """
 const shown = document.getElementById('shown'), play = document.getElementById('play');
 const slider = document.getElementById('slider'), told = document.getElementById('told');
@@ -93,19 +86,26 @@ class Picture(NamedTuple):
     told: str  # its step and the means of D
 
 
-def animate(run: Run) -> tuple[Path, Path] | None:
-    """Writes points.gif and points.html of a run that has recorded frames; returns their paths."""
+class Film(NamedTuple):
+    """What there is to see of a recording."""
+
+    player: str  # for a page
+    files: tuple[Path, Path]
+
+
+def animate(run: Run) -> Film | None:
+    """Writes points.gif and points.html of a run that has recorded frames; else None."""
     found = frames.recording(run.workdir)
     if found is None:
         return None
     moments = [frames.moment(run.workdir, step) for step in spread(found.steps, MOST)]
     film = list(draw(moments, found.real, found.edges))
-    name = run.workdir.resolve().name
-    files = {"points.gif": gif(film), "points.html": page(film, name).encode()}
+    shown, title = player(film), f"{run.workdir.resolve().name}: points in training (generated)"
+    files = {"points.gif": gif(film), "points.html": page.whole(title, [shown]).encode()}
     for file, content in files.items():
         record = marks.in_training(run, found.steps[-1]) | {"what": "film of points in training"}
         marks.write(run.workdir / file, content, record)
-    return tuple(run.workdir / file for file in files)
+    return Film(shown, tuple(run.workdir / file for file in files))
 
 
 def spread(steps: list[int], most: int) -> list[int]:
@@ -195,19 +195,16 @@ def gif(film: list[Picture]) -> bytes:
     return content.getvalue()
 
 
-def page(film: list[Picture], name: str) -> str:
-    """All frames with their controls, in one file that loads nothing."""
+def player(film: list[Picture]) -> str:
+    """All frames with their controls, for a page."""
     shown = [{"told": picture.told, "png": png(picture.image)} for picture in film]
-    title = html.escape(f"{name}: points in training (generated)")
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        f'<style>{STYLE}</style><body><h1>{title}</h1><img id="shown" alt="">'
-        '<p class="controls"><button id="play">Play</button>'
+        '<img id="shown" alt=""><p class="controls"><button id="play">Play</button>'
         f'<input id="slider" type="range" min="0" max="{len(film) - 1}" value="0" '
         'aria-label="moment of the training"></p>'
         f'<p><output id="told"></output></p><p>{html.escape(CAPTION)}</p>'
-        f"<script>const film = {json.dumps(shown)};\n"
-        f"{SCRIPT.replace('MILLISECONDS', str(MILLISECONDS))}</script></body></html>\n"
+        f"<script>{{const film = {json.dumps(shown)};\n"
+        f"{SCRIPT.replace('MILLISECONDS', str(MILLISECONDS))}}}</script>"
     )
 
 

@@ -29,6 +29,7 @@ STYLE = {
 }
 UNITS = 24  # drawn over time: those whose state moves most
 STEPS = 100  # drawn over time at most
+LABELS = 12  # steps of training that are named at most
 
 
 class Row(NamedTuple):
@@ -81,7 +82,7 @@ def spreads(found: dict[str, tuple[Spread, Bound | None]], title: str) -> bytes:
             left.plot(spread.lags, spread.lags * math.log10(bound.step), "C3--", lw=1, label=label)
         left.set(title=path, xlabel=r"steps back, $T-t$")
         left.set_ylabel(r"$\log_{10}$ singular value of $\partial h_T/\partial h_t$")
-        left.legend()
+        left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.25), ncols=2)  # hides no curve
         for exponents_K in spread.exponents:
             shown = np.where(np.isfinite(exponents_K), exponents_K, np.nan)
             right.plot(np.arange(1, len(shown) + 1), shown, "o-", color="C0", ms=2, lw=0.5)
@@ -154,7 +155,9 @@ def training(found: dict[str, list[Row]], title: str) -> bytes:
         left.set(title=path, xlabel="step t of the sequence", ylabel="step of training")
         places = np.arange(len(rows))
         _half_lives(right, rows, places)
-        right.set_yticks(places, [])
+        told = places[:: math.ceil(len(rows) / LABELS)]
+        left.set_yticks(told, [rows[place].label for place in told])
+        right.set_yticks(told, [])
         right.set_ylim(-0.5, len(rows) - 0.5)
     return _png(figure)
 
@@ -223,7 +226,7 @@ def _half_lives(axes: Axes, rows: list[Row], places: np.ndarray) -> None:
     axes.set_xscale("log")
     axes.set_xlim(10 ** math.floor(math.log10(least / 1.3)), end * 1.3)
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("half-life [steps]\n▸ does not fall")
+    axes.set_xlabel("half-life [steps]" + ("" if finite.all() else "\n▸ does not fall"))
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=6, borderpad=0)
 
 

@@ -8,7 +8,7 @@ import re
 import numpy as np
 from PIL import Image
 
-from seqgen import animation, frames
+from seqgen import animation, frames, page
 
 EDGES = (-2.0, 2.0, -1.0, 3.0)
 REAL = np.zeros((1, 2))
@@ -91,19 +91,20 @@ def test_a_long_recording_is_spread_over_few_frames():
 
 def test_page_and_gif_hold_every_frame_and_the_page_loads_nothing():
     film = drawn(*(moment(step, fake=(step / 10, 1)) for step in range(0, 20, 5)))
-    page = animation.page(film, "<run>")
+    title = "<run>: points (generated)"
+    alone = page.whole(title, [animation.player(film)])
     for word in ("http:", "https:", "<link", "import", "fetch", " src=", "url("):
-        assert word not in page
-    assert "<run>" not in page
-    assert page.count("(generated)") >= 2
-    stored = json.loads(re.search(r"const film = (.*);\n", page)[1])
+        assert word not in alone
+    assert "<run>" not in alone
+    assert alone.count("(generated)") >= 2
+    stored = json.loads(re.search(r"const film = (.*);\n", alone)[1])
     assert [one["told"].split("   ")[0] for one in stored] == [
         "step 0",
         "step 5",
         "step 10",
         "step 15",
     ]
-    assert f'max="{len(stored) - 1}"' in page
+    assert f'max="{len(stored) - 1}"' in alone
     moving = Image.open(io.BytesIO(animation.gif(film)))
     assert moving.n_frames == len(stored) == 4
     for number, one in enumerate(stored):

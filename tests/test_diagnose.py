@@ -16,7 +16,7 @@ from seqgen import (
     gradient_flow,
     gradient_pictures,
     gradient_records,
-    report,
+    run_report,
     walks,
 )
 from seqgen import config as configs
@@ -119,7 +119,7 @@ def test_a_checkpoint_and_a_training_of_text(trained, capsys):
         layers[-1]["gradient_log10_by_step"], last["gradient_log10_by_step"], rtol=1e-3
     )
     assert layers[0]["decay"] != layers[-1]["decay"]
-    page = report.diagnoses(trained)
+    page = run_report.diagnoses(trained)
     assert page.count("<tr>") == 2
     assert page.count("<img") == 5
 

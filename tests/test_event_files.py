@@ -4,9 +4,10 @@ import sys
 
 import pytest
 import runs
+import sweeps
 from tensorboardX.proto import event_pb2
 
-from seqgen import run_directory, train
+from seqgen import event_files, run_directory, train
 from seqgen.errors import UsageError
 
 
@@ -38,6 +39,21 @@ def test_event_files_say_what_the_log_says_also_after_a_resume(tmp_path):
             value = shown.pop((f"{name}/{record['split']}", record["step"]))
             assert value == pytest.approx(float(record[name]), nan_ok=True)
     assert not shown
+
+
+def test_tensorboard_itself_reads_them(tmp_path):
+    """By its own reader, which also checks every record's sums."""
+    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    run = tmp_path / "run"
+    sweeps.run(run, sweeps.adding(), {1: 0.5, 2: 0.25, 30: float("nan")})
+    with event_files.EventFiles(run) as files:
+        files.write({"step": 40, "split": "valid", "loss": 0.125, "verdict": "alike"})
+    accumulated = reader.EventAccumulator(str(run / "tensorboard"), size_guidance={"scalars": 0})
+    accumulated.Reload()
+    valid = {event.step: event.value for event in accumulated.Scalars("loss/valid")}
+    assert valid == pytest.approx({1: 0.5, 2: 0.25, 30: float("nan"), 40: 0.125}, nan_ok=True)
+    assert len(accumulated.Scalars("learning_rate/train")) == 3
+    assert len(accumulated.Tags()["scalars"]) == 5
 
 
 def test_there_are_none_unless_they_are_asked_for(tmp_path):

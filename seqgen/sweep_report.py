@@ -1,0 +1,300 @@
+"""A sweep on one page: report.html, and its tables as report.md, of its runs' records alone."""
+
+import html
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from seqgen import curves, page, sweep_results
+from seqgen.metrics.intervals import Estimate
+from seqgen.sweep_results import Results, Summary, Trial
+
+BEST = 10  # trials in report.md
+LINES = 12  # of a failed trial's log
+DRAWN = 24  # settings whose curves are there, the best
+SEEN = 8  # of them that are seen at first
+ABREAST = 3  # pictures of effects
+TICKS = 8  # values of a field that are all marked on its axis
+
+
+def write(workdir: Path) -> Path:
+    """Writes report.md and report.html of a sweep, as far as it is; returns the page's path."""
+    results = sweep_results.load(workdir)
+    ranked = sweep_results.settings(results)
+    title, said = f"{workdir.resolve().name}: a sweep", sentence(results)
+    setting_table, trial_table = setting_rows(results, ranked), trial_rows(results, workdir)
+    effects = effect_rows(results)
+    failed = [t for t in results.trials if t.status in ("FAILED", sweep_results.KILLED)]
+    sections = [
+        page.paragraph(said),
+        page.section("Settings, the best first", sorted_table(*setting_table)),
+        page.section("Main effects", main_effects(results, *effects)),
+        page.section("Curves", learning(results, ranked)),
+        page.section("Trials, the best first", sorted_table(*trial_table)),
+        page.section("Failed trials", *(last_lines(results, one, workdir) for one in failed)),
+    ]
+    header, rows = trial_table
+    told = [
+        f"# {title}\n\n{said}\n",
+        page.markdown(*setting_table),
+        page.markdown(*effects) if effects[1] else "",
+        f"The best {min(BEST, len(rows))} trials of {len(rows)}:\n\n",
+        page.markdown(header, rows[:BEST]),
+    ]
+    (workdir / "report.md").write_text("\n".join(filter(None, told)), encoding="utf-8")
+    file = workdir / "report.html"
+    file.write_text(page.whole(title, sections), encoding="utf-8")
+    return file
+
+
+def counted(trials: list[Trial]) -> str:
+    words = [trial.status for trial in trials]
+    told = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(sorted(words)))
+    return f"{len(trials)} trials: {told}"
+
+
+def sentence(results: Results) -> str:
+    """What was swept, and by which number trials are compared."""
+    better = "larger" if results.larger_is_better else "smaller"
+    return (
+        f"{results.experiment}, {results.definition or 'no grid'}. {counted(results.trials)}. "
+        "Trials are compared by the "
+        f"{watched(results)} in validation of their best checkpoint ({better} is better), which is "
+        "the number that chose it. Intervals are over seeds, of trials that are done."
+    )
+
+
+def watched(results: Results) -> str:
+    return curves.labelled(results.watched, results.meanings)
+
+
+def sorted_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    return page.table(header, rows, "numbers", sortable=True) if rows else ""
+
+
+def measured(results: Results) -> tuple[str, list[str]]:
+    """(split, the numbers) of the evaluations at the end of training."""
+    split = next((t.split for t in results.trials if t.split), "")
+    found = {name for trial in results.trials for name in trial.measured}
+    return split, [name for name in results.meanings if name in found]
+
+
+def setting_rows(
+    results: Results, ranked: list[Summary]
+) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    """A row for each setting: its mean over seeds ± what its interval reaches to either side."""
+    split, numbers = measured(results)
+    names = [curves.labelled(name, results.meanings) for name in numbers]
+    header = ("setting", "trials", f"valid {watched(results)}", "±", *paired(split, names))
+    rows = []
+    for one in ranked:
+        means = [
+            sweep_results.over([t.measured[name] for t in one.trials if name in t.measured])
+            for name in numbers
+        ]
+        cells = [cell for mean in (one.watched, *means) for cell in estimate(mean)]
+        rows.append((one.label, of(one), *cells))
+    return header, rows
+
+
+def paired(split: str, names: list[str]) -> list[str]:
+    return [word for name in names for word in (f"{split} {name}", "±")]
+
+
+def of(one: Summary) -> page.Cell:
+    done = len(one.trials)
+    return page.Cell(str(done) if done == one.of else f"{done} of {one.of}", done)
+
+
+def estimate(mean: Estimate) -> tuple[page.Cell, page.Cell]:
+    """Of one seed there is a mean, and no interval."""
+    reach = mean.high - mean.value
+    return page.number(mean.value), page.number(reach if math.isfinite(reach) else None, 2)
+
+
+def effect_rows(results: Results) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    """A row for each value of each field that can be compared, all else the same."""
+    rows = []
+    for field in results.fields:
+        found = sweep_results.effect(results, field)
+        rows += [
+            (field, value, page.number(found.means[value]), *estimate(away), found.compared)
+            for value, away in found.deviations.items()
+        ]
+    number = f"valid {watched(results)}"
+    return ("field", "value", number, "main effect", "±", "settings compared"), rows
+
+
+def main_effects(results: Results, header: Sequence[str], rows: list[tuple[Any, ...]]) -> str:
+    """The table, and a picture of all trials over each field."""
+    words = (
+        "Of each value the mean over the settings of the other fields that are done with every "
+        "value of this one. The main effect is how far that is from the mean of all values, its "
+        "interval over seeds. Dots are single trials, lines the means with these intervals."
+    )
+    if not results.fields:
+        return ""
+    compared = sorted_table(header, rows) or page.paragraph(
+        "No trials differ in one field alone: there is nothing to compare, all else the same."
+    )
+    drawn = page.plot(effects(results)) if page.has_plots() else page.paragraph(page.WITHOUT)
+    return page.paragraph(words) + compared + drawn
+
+
+def effects(results: Results) -> Any:
+    """For each field a panel: a dot for each trial over its value, and the means that compare."""
+    fields = results.fields
+    lines = math.ceil(len(fields) / ABREAST)
+    figure = page.figure(height=60 + 290 * lines, showlegend=False)
+    across = min(len(fields), ABREAST)
+    figure.set_subplots(lines, across, shared_yaxes=True, vertical_spacing=0.3 / lines)
+    done = [trial for trial in results.trials if trial.counts]
+    for number, field in enumerate(fields):
+        place = {"row": number // ABREAST + 1, "col": number % ABREAST + 1}
+        found = sweep_results.values(results.trials, field)
+        numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in found)
+        log = numeric and min(found) > 0 and max(found) >= 10 * min(found)
+        figure.add_scatter(
+            x=[shown(trial.chosen.get(field), numeric) for trial in done],
+            y=[trial.best for trial in done],
+            text=[called(results, trial) for trial in done],
+            hovertemplate="%{text}<br>%{y:.5g}<extra></extra>",
+            mode="markers",
+            marker={"color": page.COLOURS[0], "opacity": 0.45},
+            **place,
+        )
+        effect = sweep_results.effect(results, field)
+        reach = [e.high - e.value for e in effect.deviations.values()]
+        figure.add_scatter(
+            x=[shown(value, numeric) for value in found] if effect.compared else [],
+            y=list(effect.means.values()),
+            error_y={"type": "data", "array": [r if math.isfinite(r) else 0.0 for r in reach]},
+            mode="lines+markers",
+            line={"color": page.COLOURS[3]},
+            hovertemplate="mean %{y:.5g}<extra></extra>",
+            **place,
+        )
+        kind = "log" if log else "linear" if numeric else "category"
+        figure.update_xaxes(title=field, type=kind, **place)
+        if numeric and len(found) <= TICKS:
+            figure.update_xaxes(tickvals=found, ticktext=list(map(str, found)), **place)
+    figure.update_yaxes(title=f"valid {watched(results)}", col=1)
+    axes = [f"yaxis{n}" if n > 1 else "yaxis" for n in range(1, lines * across + 1)]
+    return figure.update_layout(updatemenus=[page.scales(*axes)])
+
+
+def shown(value: Any, numeric: bool) -> Any:
+    return value if numeric else str(value)
+
+
+def called(results: Results, trial: Trial) -> str:
+    """A trial by its setting and its seed."""
+    words = sweep_results.called(trial.setting, results.fields)
+    seed = trial.chosen.get(sweep_results.SEED)
+    return words if seed is None else f"{words}, seed {seed}"
+
+
+def learning(results: Results, ranked: list[Summary]) -> str:
+    """Curves grouped by setting; a click on a setting's name hides or shows all of its own."""
+    if not page.has_plots():
+        return page.paragraph(page.WITHOUT)
+    drawn = [one for one in ranked if one.trials][:DRAWN]
+    if not drawn:
+        return ""
+    numbers = {"valid": results.watched, "train": "loss"}
+    figure, kinds = page.figure(height=520, legend={"groupclick": "togglegroup"}), []
+    for place, one in enumerate(drawn):
+        for split, name in numbers.items():
+            visible = True if place < SEEN else "legendonly"
+            own = [curves.series(trial.records, split, name) for trial in one.trials]
+            kinds += [(split, visible)] * (len(own) + 1)
+            of_setting(figure, one, own, page.COLOURS[place % len(page.COLOURS)])
+    seen = {
+        f"{split} {name.replace('_', ' ')}": [v if kind == split else False for kind, v in kinds]
+        for split, name in numbers.items()
+    }
+    titles = [f"{s} {curves.labelled(n, results.meanings)}" for s, n in numbers.items()]
+    for trace, visible in zip(figure.data, next(iter(seen.values())), strict=True):
+        trace.visible = visible
+    scales = page.scales("yaxis") | {"x": 1, "xanchor": "right"}
+    figure.update_layout(
+        xaxis={"title": "step"},
+        yaxis={"title": titles[0]},
+        updatemenus=[page.dropdown(seen, titles), scales],
+    )
+    left = sum(bool(one.trials) for one in ranked) - len(drawn)
+    words = "Thick: the mean over seeds. Thin: each trial."
+    return page.paragraph(words + (f" {left} settings are left out." * bool(left))) + page.plot(
+        figure
+    )
+
+
+def of_setting(
+    figure: Any, one: Summary, own: list[tuple[list[int], list[float]]], colour: str
+) -> None:
+    """Adds the mean over a setting's trials, at the steps that all of them have, and each trial."""
+    by_step = [dict(zip(*series, strict=True)) for series in own]
+    steps = [step for step in by_step[0] if all(step in values for values in by_step)]
+    means = [math.fsum(values[step] for values in by_step) / len(by_step) for step in steps]
+    group = {"legendgroup": one.label, "mode": "lines", "hovertemplate": "%{y:.5g}"}
+    figure.add_scatter(
+        x=steps, y=means, name=one.label, line={"color": colour, "width": 2.5}, **group
+    )
+    for trial, (x, y) in zip(one.trials, own, strict=True):
+        seed = trial.chosen.get(sweep_results.SEED)
+        figure.add_scatter(
+            x=x,
+            y=y,
+            name=f"{one.label}, seed {seed}",
+            showlegend=False,
+            opacity=0.4,
+            line={"color": colour, "width": 1},
+            **group,
+        )
+
+
+def trial_rows(results: Results, workdir: Path) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    """A row for each trial: what it is, how far it came, what was measured."""
+    split, numbers = measured(results)
+    every = dict.fromkeys(name for trial in results.trials for name in trial.chosen)
+    fields = sweep_results.short_names(list(every))
+    header = (
+        "trial",
+        *fields.values(),
+        "status",
+        "step",
+        f"valid {watched(results)}",
+        "of step",
+        *(f"{split} {curves.labelled(name, results.meanings)}" for name in numbers),
+    )
+    rows = [
+        (
+            link(trial, workdir),
+            *(trial.chosen.get(name, "") for name in fields),
+            trial.status,
+            trial.step,
+            page.number(trial.best if trial.best_step is not None else None),
+            "" if trial.best_step is None else trial.best_step,
+            *(page.number(trial.measured.get(name)) for name in numbers),
+        )
+        for trial in sweep_results.best_first(results)
+    ]
+    return header, rows
+
+
+def link(trial: Trial, workdir: Path) -> page.Cell:
+    """A trial by its name, which leads to its own report where there is one."""
+    beside = trial.workdir / "report.html"
+    where = beside.relative_to(workdir).as_posix() if beside.exists() else None
+    return page.Cell(trial.workdir.name[:8], link=where)
+
+
+def last_lines(results: Results, trial: Trial, workdir: Path) -> str:
+    """Why a trial failed, and the end of its log."""
+    log = trial.workdir / "log.txt"
+    lines = log.read_text("utf-8", errors="replace").splitlines() if log.exists() else []
+    name = trial.workdir.relative_to(workdir).as_posix()
+    told = trial.message or "its process ended and said nothing"
+    end = f"<pre>{html.escape(chr(10).join(lines[-LINES:]))}</pre>" if lines else ""
+    return page.folded(f"{called(results, trial)} ({name}): {told}", end)

@@ -1,0 +1,242 @@
+"""What the runs of a sweep came to, read from their directories: by trial, by setting, by field.
+
+A setting is what a trial's fields are but for its seed. A statistic is over the seeds of trials
+that are done, with the interval of `metrics.intervals.over_runs`.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from seqgen import predictions, run_directory, run_lock
+from seqgen import run as runs
+from seqgen.metrics import Meaning
+from seqgen.metrics.intervals import Estimate, over_runs
+
+SEED = "seed"
+TO_DO, KILLED = "TO DO", "KILLED"  # beside the statuses of runs
+Setting = tuple[tuple[str, str], ...]  # (field, its value as text), the seed left out
+
+
+class Trial(NamedTuple):
+    """One run of the sweep, as far as it has come."""
+
+    workdir: Path
+    chosen: dict[str, Any]  # the fields that the sweep sets
+    status: str  # of `run_directory.STATUSES`; or TO_DO; or KILLED, which nobody could write
+    step: int
+    message: str
+    records: list[dict[str, Any]]  # of its metrics
+    best: float  # of the watched number in validation; NaN where none was finite
+    best_step: int | None
+    split: str  # that the best checkpoint was evaluated on in the end
+    measured: dict[str, float]  # and what was measured
+
+    @property
+    def setting(self) -> Setting:
+        return tuple((n, str(value)) for n, value in self.chosen.items() if n != SEED)
+
+    @property
+    def counts(self) -> bool:
+        return self.status == "DONE" and math.isfinite(self.best)
+
+
+class Results(NamedTuple):
+    """A sweep."""
+
+    experiment: str
+    definition: str  # the grid, or the file
+    watched: str  # the number that the best trial has the best of
+    meanings: dict[str, Meaning]
+    trials: list[Trial]
+
+    @property
+    def larger_is_better(self) -> bool:
+        return self.meanings[self.watched].larger_is_better
+
+    @property
+    def fields(self) -> list[str]:
+        """Those that differ between trials, the seed left out."""
+        every = dict.fromkeys(name for trial in self.trials for name in trial.chosen)
+        return [n for n in every if n != SEED and len(values(self.trials, n)) > 1]
+
+
+class Summary(NamedTuple):
+    """What the trials of a setting came to."""
+
+    label: str
+    trials: list[Trial]  # that count
+    of: int  # trials in all, also those that are not done
+    watched: Estimate
+
+
+class Effect(NamedTuple):
+    """What a field's values make of the watched number, all else the same."""
+
+    means: dict[str, float]  # of each value, over the same settings and seeds
+    deviations: dict[str, Estimate]  # from the mean of all values, with the interval over seeds
+    compared: int  # settings of the other fields
+
+
+def load(workdir: Path) -> Results:
+    """Raises UsageError for a damaged record."""
+    stored = run_directory.read_json(workdir / "sweep.json", ("experiment", "trials"))
+    definition = stored.get("grid") or stored.get("file") or ""
+    begun = [t for t in stored["trials"] if (workdir / t["run"] / "metrics.jsonl").exists()]
+    if not begun:
+        nothing = {"loss": Meaning("", larger_is_better=False)}
+        trials = [to_do(workdir / t["run"], t["chosen"]) for t in stored["trials"]]
+        return Results(stored["experiment"], definition, "loss", nothing, trials)
+    first = runs.load(workdir / begun[0]["run"])  # the others measure the same
+    meanings = predictions.reports(first)
+    watched = first.config.monitor or "loss"
+    trials = [
+        trial(workdir / t["run"], t["chosen"], watched, meanings, first.config.monitor is None)
+        for t in stored["trials"]
+    ]
+    return Results(stored["experiment"], definition, watched, meanings, told_apart(trials))
+
+
+def told_apart(trials: list[Trial]) -> list[Trial]:
+    """RUNNING is what a run has said last: it is KILLED where no process holds it.
+
+    All are asked at once, since a run on another machine takes seconds to answer.
+    """
+    running = [one for one in trials if one.status == "RUNNING"]
+    with ThreadPoolExecutor(max(1, len(running))) as pool:
+        held = list(pool.map(run_lock.is_held, [one.workdir for one in running]))
+    killed = {one.workdir for one, holds in zip(running, held, strict=True) if not holds}
+    return [t._replace(status=KILLED) if t.workdir in killed else t for t in trials]
+
+
+def to_do(workdir: Path, chosen: dict[str, Any]) -> Trial:
+    return Trial(workdir, chosen, TO_DO, 0, "", [], math.nan, None, "", {})
+
+
+def trial(
+    workdir: Path,
+    chosen: dict[str, Any],
+    watched: str,
+    meanings: dict[str, Meaning],
+    latest: bool,
+) -> Trial:
+    """latest: whether the best checkpoint is the latest, as of runs that watch no number."""
+    if not (workdir / "status.json").exists():
+        return to_do(workdir, chosen)
+    status = run_directory.read_status(workdir)
+    begun = (workdir / "metrics.jsonl").exists()
+    records = run_directory.read_metrics(workdir) if begun else []
+    seen = [(float(r[watched]), r["step"]) for r in records if watched in valid(r)]
+    seen = [(value, step) for value, step in seen if math.isfinite(value)]
+    sign = -1 if meanings[watched].larger_is_better else 1
+    best = seen[-1:] if latest else sorted(seen, key=lambda one: (sign * one[0], one[1]))[:1]
+    value, step = best[0] if best else (math.nan, None)
+    return Trial(
+        workdir,
+        chosen,
+        status["status"],
+        status.get("step", 0),
+        status.get("message") or "",
+        records,
+        value,
+        step,
+        *measured(workdir, step),
+    )
+
+
+def valid(record: dict[str, Any]) -> dict[str, Any]:
+    return record if record["split"] == "valid" else {}
+
+
+def measured(workdir: Path, step: int | None) -> tuple[str, dict[str, float]]:
+    """(split, numbers) of the evaluation of a step with which training ended."""
+    for split in ("test", "valid"):
+        file = workdir / "evaluations" / f"{split}-{step}.json"
+        if file.exists():
+            stored = run_directory.read_json(file, ("metrics",))["metrics"]
+            return split, {n: float(v) for n, v in stored.items() if v is not None}
+    return "", {}
+
+
+def settings(results: Results) -> list[Summary]:
+    """Every setting, that of the best mean first."""
+    grouped: dict[Setting, list[Trial]] = {}
+    for one in results.trials:
+        grouped.setdefault(one.setting, []).append(one)
+    fields = results.fields
+    found = [summary(called(key, fields), own) for key, own in grouped.items()]
+    return sorted(found, key=lambda one: rank(results, one.watched.value))
+
+
+def called(setting: Iterable[tuple[str, str]], fields: list[str]) -> str:
+    """A setting by what it differs in."""
+    short = short_names(fields)
+    return ", ".join(f"{short[n]}={v}" for n, v in setting if n in short) or "all alike"
+
+
+def short_names(fields: Sequence[str]) -> dict[str, str]:
+    """Fields -> their last names, where those are enough."""
+    last = [name.rpartition(".")[2] for name in fields]
+    return {n: word if last.count(word) == 1 else n for n, word in zip(fields, last, strict=True)}
+
+
+def summary(label: str, trials: list[Trial]) -> Summary:
+    counted = [one for one in trials if one.counts]
+    return Summary(label, counted, len(trials), over([one.best for one in counted]))
+
+
+def over(numbers: list[float]) -> Estimate:
+    return over_runs(numbers) if numbers else Estimate(math.nan, math.nan, math.nan)
+
+
+def rank(results: Results, value: float) -> float:
+    """Sorts the best first and what is not finite last."""
+    if not math.isfinite(value):
+        return math.inf
+    return -value if results.larger_is_better else value
+
+
+def best_first(results: Results) -> list[Trial]:
+    """The trials that are done, then the others; of each the best first."""
+    return sorted(results.trials, key=lambda t: (t.status != "DONE", rank(results, t.best)))
+
+
+def values(trials: list[Trial], field: str) -> list[Any]:
+    """The values of a field, numbers in their order."""
+    found = {str(one.chosen.get(field)): one.chosen.get(field) for one in trials}
+    plain = [v for v in found.values() if isinstance(v, int | float) and not isinstance(v, bool)]
+    return sorted(plain) if len(plain) == len(found) else list(found.values())
+
+
+def effect(results: Results, field: str) -> Effect:
+    """A field's main effect on the watched number, by trials that differ in nothing else.
+
+    A block is the trials of one seed and one setting of the other fields; it counts where it is
+    done with every value. A trial's deviation is from the mean of its block, so that the interval
+    is free of what the other fields do and of blocks that are missing: it is over means of seeds.
+    """
+    labels = [str(value) for value in values(results.trials, field)]
+    blocks: dict[tuple[Any, Setting], dict[str, float]] = {}
+    for one in filter(lambda trial: trial.counts, results.trials):
+        others = tuple((n, v) for n, v in one.setting if n != field)
+        own = blocks.setdefault((one.chosen.get(SEED), others), {})
+        own[str(one.chosen.get(field))] = one.best
+    whole = {key: block for key, block in blocks.items() if len(block) == len(labels)}
+    if not whole:
+        return Effect({}, {}, 0)
+    of_seed: dict[Any, list[dict[str, float]]] = {}
+    for (seed, _), block in whole.items():
+        middle = mean(block.values())
+        of_seed.setdefault(seed, []).append({v: x - middle for v, x in block.items()})
+    return Effect(
+        {v: mean(block[v] for block in whole.values()) for v in labels},
+        {v: over([mean(d[v] for d in own) for own in of_seed.values()]) for v in labels},
+        len({others for _, others in whole}),
+    )
+
+
+def mean(numbers: Iterable[float]) -> float:
+    numbers = list(numbers)
+    return math.fsum(numbers) / len(numbers)

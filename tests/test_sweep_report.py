@@ -1,0 +1,187 @@
+"""The numbers on a sweep's page are those that its runs' records give, computed another way."""
+
+import math
+import re
+import statistics
+
+import numpy as np
+import pytest
+import sweeps
+from test_page import figures
+
+from seqgen import report, run_lock, sweep_report, sweep_results
+
+SEEDS = range(3)
+STUDENT = {2: 12.706204736, 3: 4.302652730}  # of a 95 % interval, by the number of runs
+
+
+def loss(cell, rate, seed):
+    """Invented; no two are alike."""
+    return {"rnn": 0.3, "lstm": 0.1}[cell] + 5 * rate + 0.01 * seed**2 * (1 + (cell == "rnn"))
+
+
+def crossed():
+    return [
+        {"model.cell": cell, "optimizer.learning_rate": rate, "seed": seed}
+        for cell in ("rnn", "lstm")
+        for rate in (0.001, 0.01)
+        for seed in SEEDS
+    ]
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """All done but for one that failed, one that was killed, and one that never began."""
+    trials = crossed()
+    sweeps.sweep(tmp_path, trials, "model.cell=rnn,lstm; …")
+    ends = {4: ("FAILED", "step 7: <not> finite"), 8: ("RUNNING", None)}
+    for number, chosen in enumerate(trials):
+        if number == 11:
+            continue
+        value = loss(*chosen.values())
+        status, message = ends.get(number, ("DONE", "all steps done"))
+        sweeps.run(
+            tmp_path / "runs" / str(number),
+            sweeps.adding(**chosen),
+            {10: 2 * value, 20: value, 30: 1.5 * value},
+            {"loss": 1.1 * value} if status == "DONE" else None,
+            status=status,
+            message=message,
+        )
+    return tmp_path
+
+
+def cells(shown, heading):
+    """The texts of the table below a heading, row by row."""
+    body = shown.split(f"<h2>{heading}</h2>")[1].split("<tbody>")[1].split("</tbody>")[0]
+    rows = re.findall("<tr>(.*?)</tr>", body)
+    return [[re.sub("<.*?>", "", c) for c in re.findall("<td.*?>(.*?)</td>", r)] for r in rows]
+
+
+def test_settings_have_the_mean_of_their_seeds_and_students_interval(sweep):
+    shown = report.report(sweep).read_text()
+    rows = cells(shown, "Settings, the best first")
+    assert [row[:2] for row in rows] == [
+        ["cell=lstm, learning_rate=0.001", "2 of 3"],
+        ["cell=lstm, learning_rate=0.01", "2 of 3"],
+        ["cell=rnn, learning_rate=0.001", "3"],
+        ["cell=rnn, learning_rate=0.01", "2 of 3"],
+    ]
+    for row, cell, rate, seeds in (
+        (rows[0], "lstm", 0.001, (0, 1)),
+        (rows[2], "rnn", 0.001, (0, 1, 2)),
+    ):
+        values = [loss(cell, rate, seed) for seed in seeds]
+        error = STUDENT[len(seeds)] * statistics.stdev(values) / math.sqrt(len(seeds))
+        expected = np.array([1, 1.1]) * statistics.mean(values)
+        np.testing.assert_allclose([float(row[2]), float(row[4])], expected, rtol=1e-4)
+        assert row[3::2] == [f"{error:.2g}", f"{1.1 * error:.2g}"]
+    told = (sweep / "report.md").read_text()
+    assert "12 trials: 9 DONE, 1 FAILED, 1 KILLED, 1 TO DO." in told
+    assert f"| {' | '.join(rows[0])} |" in told
+
+
+def test_main_effects_are_those_of_least_squares(sweep):
+    """Over blocks with every value: the effects of a linear model with a term for each block."""
+    rows = cells(report.report(sweep).read_text(), "Main effects")
+    done = [t for n, t in enumerate(crossed()) if n not in (4, 8, 11)]
+    for field, other in (
+        ("model.cell", "optimizer.learning_rate"),
+        ("optimizer.learning_rate", "model.cell"),
+    ):
+        own = list(dict.fromkeys(trial[field] for trial in done))
+        blocks = [(t[other], t["seed"]) for t in done]
+        kept = [t for t, block in zip(done, blocks, strict=True) if blocks.count(block) == 2]
+        names = sorted({(t[other], t["seed"]) for t in kept})
+        design = np.zeros((len(kept), len(names) + 1))
+        for line, trial in zip(design, kept, strict=True):
+            line[names.index((trial[other], trial["seed"]))] = 1
+            line[-1] = 1 if trial[field] == own[0] else -1
+        values = [loss(*trial.values()) for trial in kept]
+        effect = np.linalg.lstsq(design, values)[0][-1]
+        found = {row[1]: row for row in rows if row[0] == field}
+        if field == "optimizer.learning_rate":  # by seed as many blocks: the means agree
+            assert float(found[str(own[0])][3]) == pytest.approx(effect, rel=1e-3)
+        for sign, value in zip((1, -1), own, strict=True):
+            mean = statistics.mean(loss(*t.values()) for t in kept if t[field] == value)
+            assert float(found[str(value)][2]) == pytest.approx(mean, rel=1e-4)
+            assert sign * float(found[str(value)][3]) * effect > 0
+            assert found[str(value)][5] == "2"
+
+
+def test_an_effect_is_an_average_over_settings_then_over_seeds(tmp_path):
+    """Two seeds of unequal numbers of blocks, by hand; a field never crossed compares nothing."""
+    trials = [
+        *({"a": a, "b": 1, "seed": s} for a in (1, 2) for s in (0, 1)),
+        *({"a": a, "b": 2, "seed": 0} for a in (1, 2)),
+        {"a": 1, "b": 3, "seed": 2},
+    ]
+    numbers = [1.0, 2.0, 3.0, 8.0, 5.0, 5.0, 99.0]
+    found = [
+        sweep_results.Trial(tmp_path, t, "DONE", 1, "", [], x, 1, "", {})
+        for t, x in zip(trials, numbers, strict=True)
+    ]
+    results = sweep_results.Results("", "", "loss", {}, found)
+    assert results.fields == ["a", "b"]
+    effect = sweep_results.effect(results, "a")  # differences 2 and 0 of seed 0, 6 of seed 1
+    assert effect.compared == 2
+    assert effect.means == {"1": pytest.approx(8 / 3), "2": pytest.approx(16 / 3)}
+    assert effect.deviations["2"].value == pytest.approx((0.5 + 3) / 2)
+    assert effect.deviations["2"].high - 1.75 == pytest.approx(STUDENT[2] * 2.5 / 2, rel=1e-6)
+    assert sweep_results.effect(results, "b").compared == 0
+
+
+def test_trials_stand_best_first_with_links_and_the_failed_with_their_last_lines(sweep):
+    (sweep / "runs" / "6" / "report.html").write_text("")
+    shown = report.report(sweep).read_text()
+    rows = cells(shown, "Trials, the best first")
+    done = [n for n in range(12) if n not in (4, 8, 11)]
+    order = sorted(done, key=lambda n: loss(*crossed()[n].values()))
+    assert [int(row[0]) for row in rows[:9]] == order
+    assert {row[0] for row in rows[9:]} == {"4", "8", "11"}
+    assert rows[0][1:8] == ["lstm", "0.001", "0", "DONE", "30", "0.105", "20"]
+    assert rows[-1][4:7] == ["TO DO", "0", ""]
+    assert shown.count('href="runs/6/report.html"') == 1 and "runs/5/report.html" not in shown
+    failed = shown.split("<h2>Failed trials</h2>")[1]
+    assert "seed 1 (runs/4): step 7: &lt;not&gt; finite</summary>" in failed
+    assert "its process ended and said nothing" in failed
+    assert failed.count("line 39 of the log") == 2
+    assert f"line {40 - sweep_report.LINES} of" in failed
+    assert f"line {39 - sweep_report.LINES} of" not in failed
+
+
+def test_a_run_that_is_held_is_running(sweep):
+    with run_lock.hold(sweep / "runs" / "8"):
+        words = [trial.status for trial in sweep_results.load(sweep).trials]
+    assert (words.count("RUNNING"), words.count("KILLED")) == (1, 0)
+
+
+def test_curves_are_grouped_by_setting_and_their_mean_is_that_of_the_seeds(sweep):
+    pytest.importorskip("plotly")
+    results = sweep_results.load(sweep)
+    ranked = sweep_results.settings(results)
+    shown = sweep_report.learning(results, ranked)
+    (figure,) = figures(shown)
+    groups = {trace["legendgroup"] for trace in figure["data"]}
+    assert groups == {one.label for one in ranked}
+    thick, *thin = [
+        trace
+        for trace in figure["data"]
+        if trace["legendgroup"] == "cell=rnn, learning_rate=0.001" and trace["visible"] is True
+    ]
+    assert thick["x"] == [10, 20, 30] and len(thin) == 3
+    values = [loss("rnn", 0.001, seed) for seed in SEEDS]
+    np.testing.assert_allclose(thick["y"], statistics.mean(values) * np.array([2, 1, 1.5]))
+    for trace, value in zip(thin, values, strict=True):
+        np.testing.assert_allclose(trace["y"], value * np.array([2, 1, 1.5]))
+
+
+def test_a_sweep_that_has_not_begun_and_one_without_plotly_are_pages_too(sweep, monkeypatch):
+    monkeypatch.setattr(sweep_report.page, "has_plots", lambda: False)
+    shown = report.report(sweep).read_text()
+    assert "pip install &#x27;seqgen[report]&#x27;" in shown and 'class="plot"' not in shown
+    fresh = sweep / "fresh"
+    sweeps.sweep(fresh, crossed())
+    shown = report.report(fresh).read_text()
+    assert "12 trials: 12 TO DO." in shown
+    assert len(cells(shown, "Trials, the best first")) == 12
