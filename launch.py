@@ -1,12 +1,14 @@
-"""Trains, evaluates, samples, diagnoses, studies, reports.  python launch.py VERB --flag=value …
+"""Trains, evaluates, samples, diagnoses, sweeps, studies, reports.
 
+python launch.py VERB --flag=value …
 Parses the flags, calls one function, and turns errors into exit codes: 0 done, 1 failure or an
-altered file, 2 bad input, 75 training or evaluation stopped by a signal, all saved, 130 another
-verb stopped by Ctrl-C.
+altered file, 2 bad input, 75 training, evaluation or a sweep stopped by a signal, all saved, 130
+another verb stopped by Ctrl-C.
 """
 
 import dataclasses
 import math
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,11 +23,13 @@ from seqgen import (
     diagnose,
     evaluate,
     generate,
+    group,
     listing,
     overrides,
     report,
     run,
     study,
+    sweep,
     train,
     verify,
 )
@@ -38,6 +42,9 @@ EXPERIMENTS = Path(__file__).parent / "experiments"
 
 
 def run_train(given: flags.FlagValues) -> int:
+    if given.group is not None:
+        group.train_group(given.group, compilation_cache=given.compilation_cache)
+        return DONE
     train.train(given.config, given.workdir, compilation_cache=given.compilation_cache)
     return DONE
 
@@ -157,6 +164,33 @@ def run_study(given: flags.FlagValues) -> int:
     return DONE
 
 
+def run_sweep(given: flags.FlagValues) -> int:
+    definition = sweep.define(
+        given.config if "config" in given else None,
+        given.experiment,
+        given.grid,
+        given.sweep,
+        command=shlex.join(["python", *sys.argv]),
+    )
+    workdir = given.workdir
+    if workdir is None:
+        named = overrides.called(str(given.sweep or given.experiment))
+        workdir = Path("sweeps") / named
+    if given.dry_run:
+        print(sweep.look(definition, workdir, retry_failed=given.retry_failed))
+        return DONE
+    manner = sweep.Manner(
+        Path(__file__).resolve(),
+        given.jobs,
+        given.time_limit,
+        given.retries,
+        given.retry_failed,
+        given.compilation_cache,
+    )
+    sweep.main(definition, workdir, manner)
+    return DONE
+
+
 def run_report(given: flags.FlagValues) -> int:
     print(report.report(given.workdir))
     return DONE
@@ -181,6 +215,7 @@ VERBS = {
     "generate": Verb(run_generate, command_line.define_generate, "workdir"),
     "diagnose": Verb(run_diagnose, command_line.define_diagnose, "workdir"),
     "verify": Verb(run_verify, command_line.define_verify, "file"),
+    "sweep": Verb(run_sweep, command_line.define_sweep, None),
     "study": Verb(run_study, command_line.define_study, None),
     "report": Verb(run_report, command_line.define_workdir, "workdir"),
     "list": Verb(run_list, lambda values: None, None),
@@ -192,11 +227,17 @@ def parse(name: str, argv: list[str]) -> flags.FlagValues:
     verb, values = VERBS[name], flags.FlagValues()
     verb.define(values)
     try:
-        if name == "train":
-            argv, workdir = overrides.from_command_line(argv, values)
-            values.set_default("workdir", str(workdir))
-        if name == "diagnose" and any(a.startswith("--config") for a in argv):
+        names_config = any(a.startswith("--config") for a in argv)
+        if name == "train" and not any(a.startswith("--group") for a in argv):
+            argv, reference = overrides.from_command_line(argv, values)
+            values.set_default("workdir", str(Path("runs") / overrides.called(reference)))
+        if name == "diagnose" and names_config:
             argv, _ = overrides.from_command_line(argv, values)
+        if name == "sweep":
+            reference = None
+            if names_config:
+                argv, reference = overrides.from_command_line(argv, values)
+            flags.DEFINE_string("experiment", reference, "what --config names", flag_values=values)
         if name == "evaluate":
             if any(argument.partition("=")[0] == "--config" for argument in argv):
                 raise UsageError(

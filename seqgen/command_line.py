@@ -41,6 +41,8 @@ def define_checkpoint(values: flags.FlagValues) -> None:
 def define_train(values: flags.FlagValues) -> None:
     define_workdir(values)
     define_cache(values)
+    text = "train the runs whose directories this file lists, in place of --config"
+    define_path("group", text, values)
 
 
 def define_search(values: flags.FlagValues) -> None:
@@ -125,3 +127,20 @@ def define_study(values: flags.FlagValues) -> None:
     flags.DEFINE_float("budget", None, text, 0.0, flag_values=values)
     define_path("workdir", "holds the runs, and a directory for each claim", values)
     values.set_default("workdir", "studies")
+
+
+def define_sweep(values: flags.FlagValues) -> None:
+    define_cache(values)
+    define_path("workdir", "holds the runs of all trials", values)
+    text = "all combinations: 'model.cell=rnn,lstm; seed=0..2', around the config of --config"
+    flags.DEFINE_string("grid", None, text, flag_values=values)
+    define_path("sweep", "a Python file whose get_sweep() returns trials", values)
+    text = "only show the trials: what is done, what is not, in which jobs it would run"
+    flags.DEFINE_bool("dry_run", False, text, flag_values=values)
+    flags.DEFINE_bool("retry_failed", False, "run also those that failed", flag_values=values)
+    text = "times that what fails is tried again at once"
+    flags.DEFINE_integer("retries", 0, text, 0, flag_values=values)
+    text = "processes at a time; by default one for each accelerator, or one"
+    flags.DEFINE_integer("jobs", None, text, 1, flag_values=values)
+    text = "minutes after which a process is asked to save and stop"
+    flags.DEFINE_float("time_limit", None, text, 0.0, flag_values=values)

@@ -203,16 +203,16 @@ def record(
 ) -> None:
     """Writes the run's records; for one that is stored, first sees that it is the same run."""
     now = environment.record(devices=True) | {"fingerprint": dataset.fingerprint}
-    if stored is not None:
+    if stored is not None and (workdir / "environment.json").exists():  # not of a sweep, to begin
         before = run_directory.read_json(workdir / "environment.json", ("fingerprint",))
         refuse_another_run(stored, config, before["fingerprint"], dataset.fingerprint, workdir)
         before |= run_directory.read_json(workdir / "plan.json", layout._fields)
         for difference in environment.differences(before, now | layout._asdict()):
             progress.say(f"warning: this resume is not bit-exact: {difference}")
     run_directory.write_json(workdir / "spec.json", dataset.spec)
-    run_directory.write_json(workdir / "environment.json", now)
     run_directory.write_json(workdir / "plan.json", layout._asdict())
-    # Last, since a run is there when its config is: killed before, it begins anew.
+    # Last, since a run is there when these two are: killed before, it begins anew.
+    run_directory.write_json(workdir / "environment.json", now)
     run_directory.write_json(workdir / "config.json", configs.to_json(config))
 
 
