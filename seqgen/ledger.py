@@ -104,17 +104,24 @@ def all_trials(earlier: dict[str, Any] | None, trials: Sequence[Trial], workdir:
     return listed
 
 
+def write_configs(workdir: Path, found: Sequence[Trial], states: dict[str, State]) -> None:
+    """Makes the run directories of trials that are to begin or to go on."""
+    for trial in found:
+        run = workdir / trial.run
+        settled = states[trial.digest] in (State.DONE, State.RUNNING)
+        if not (settled and (run / "config.json").exists()):
+            run.mkdir(parents=True, exist_ok=True)
+            run_directory.write_json(run / "config.json", configs.to_json(trial.config))
+
+
 def write_job(workdir: Path, trials: Sequence[Trial]) -> Job:
-    """Writes the configs of a job's runs and the file that lists them."""
+    """Writes the file that lists a job's runs."""
     identity = run_directory.digest([trial.digest for trial in trials])[:16]
     job = Job(
         workdir / "jobs" / f"{identity}.txt",
         workdir / "jobs" / f"{identity}.log",
         tuple(workdir / trial.run for trial in trials),
     )
-    for trial, run in zip(trials, job.runs, strict=True):
-        run.mkdir(parents=True, exist_ok=True)
-        run_directory.write_json(run / "config.json", configs.to_json(trial.config))
     job.group.parent.mkdir(exist_ok=True)
     lines = "".join(f"{os.path.relpath(run, job.group.parent)}\n" for run in job.runs)
     run_directory.write_bytes(job.group, lines.encode())
@@ -174,7 +181,7 @@ def failures(workdir: Path, run: Path) -> list[str]:
     printed = []
     if attempts:
         printed = last_lines(workdir / "jobs" / f"{attempts[-1]['job']}.log", LAST_LINES)
-    return lines + [line for line in printed if message not in line]
+    return lines + [line for line in printed if not message or message not in line]
 
 
 def attempts_at(workdir: Path, run: Path) -> list[dict[str, Any]]:

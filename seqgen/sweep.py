@@ -108,8 +108,8 @@ def main(definition: Definition, workdir: Path, manner: Manner) -> None:
         Interrupt() as interrupt,
         Progress(workdir / "log.txt") as progress,
     ):
-        record(definition, workdir)
         watch = Watch(definition.trials, workdir, progress)
+        record(definition, workdir, watch.states)
         progress.say(watch.line())
         todo = undone(definition.trials, watch.states, manner.retry_failed)
         for _ in range(manner.retries + 1):
@@ -121,10 +121,11 @@ def main(definition: Definition, workdir: Path, manner: Manner) -> None:
         conclude(definition.trials, watch.states, workdir, interrupt, progress)
 
 
-def record(definition: Definition, workdir: Path) -> None:
+def record(definition: Definition, workdir: Path, states: dict[str, State]) -> None:
     """Writes `sweep.json`: this sweep, and the trials of those that were here before."""
     earlier = ledger.read(workdir)
     ledger.refuse_another_config(earlier, definition.around, workdir)
+    ledger.write_configs(workdir, definition.trials, states)
     listed = ledger.all_trials(earlier, definition.trials, workdir)
     run_directory.write_json(workdir / "sweep.json", definition._asdict() | {"trials": listed})
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seqgen.backends import End, Ended, Job, Tick
-from seqgen.interrupt import Interrupt
+from seqgen.interrupt import Interrupt, Interrupted
 from seqgen.progress import duration
 
 POLL_SECONDS = 0.2
@@ -85,7 +85,8 @@ def run(
       minutes: that a process may take, then it is asked to save and stop.
     """
     waiting, free, running = deque(jobs), deque(free), []
-    asked: dict[int, float] = {}  # process -> when it was asked to stop
+    asked: dict[int, tuple[float, str]] = {}  # process -> when it was asked to stop, and why
+    limit = f"stopped at its time limit of {duration(60 * (minutes or 0))}"
     try:
         while running or (waiting and not interrupt.requested):
             while free and waiting and not interrupt.requested:
@@ -93,18 +94,18 @@ def run(
             tick([one.job for one in running])
             time.sleep(POLL_SECONDS)
             for one in list(running):
-                code, pid = one.process.poll(), one.process.pid
-                late = minutes is not None and time.monotonic() - one.began > 60 * minutes
+                code, pid, now = one.process.poll(), one.process.pid, time.monotonic()
+                late = minutes is not None and now - one.began > 60 * minutes
                 if code is not None:
                     running.remove(one)
                     free.append(one.slot)
-                    limit = f"stopped at its time limit of {duration(60 * (minutes or 0))}"
-                    timed_out = asked.pop(pid, None) is not None and late
-                    ended(one.job, End(code, limit if timed_out else None))
+                    _, why = asked.pop(pid, (now, None))
+                    # a signal also ends a process that was not yet ready to save, or too slow
+                    ended(one.job, End(Interrupted.exit_code if why and code < 0 else code, why))
                 elif pid not in asked and (late or interrupt.requested):
-                    asked[pid] = time.monotonic()
+                    asked[pid] = now, limit if late else f"stopped by {interrupt.requested}"
                     one.process.terminate()
-                elif pid in asked and time.monotonic() - asked[pid] > GRACE_SECONDS:
+                elif pid in asked and now - asked[pid][0] > GRACE_SECONDS:
                     one.process.kill()
     finally:  # where something failed here, nothing is left to run by itself
         for one in running:
