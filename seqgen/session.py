@@ -203,7 +203,9 @@ def record(
 ) -> None:
     """Writes the run's records; for one that is stored, first sees that it is the same run."""
     now = environment.record(devices=True) | {"fingerprint": dataset.fingerprint}
-    if stored is not None and (workdir / "environment.json").exists():  # not of a sweep, to begin
+    # a sweep leaves a config alone, for its run to begin
+    begun = any((workdir / name).exists() for name in ("environment.json", "checkpoints"))
+    if stored is not None and begun:
         before = run_directory.read_json(workdir / "environment.json", ("fingerprint",))
         refuse_another_run(stored, config, before["fingerprint"], dataset.fingerprint, workdir)
         before |= run_directory.read_json(workdir / "plan.json", layout._fields)
