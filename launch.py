@@ -8,6 +8,7 @@ another verb stopped by Ctrl-C.
 
 import dataclasses
 import math
+import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -33,6 +34,7 @@ from seqgen import (
     train,
     verify,
 )
+from seqgen.backends import slurm
 from seqgen.decoding import Options as Decoding
 from seqgen.errors import Failure, UsageError, unknown
 from seqgen.interrupt import Interrupted
@@ -176,6 +178,10 @@ def run_sweep(given: flags.FlagValues) -> int:
     if workdir is None:
         named = overrides.called(str(given.sweep or given.experiment))
         workdir = Path("sweeps") / named
+    if given.backend == "slurm" and given.time_limit is not None:
+        raise UsageError("--time_limit is of this machine's processes: give --slurm.time")
+    if given.backend != "slurm" and given.slurm:
+        raise UsageError("--slurm.… is for --backend=slurm")
     if given.dry_run:
         print(sweep.look(definition, workdir, retry_failed=given.retry_failed))
         return DONE
@@ -186,6 +192,7 @@ def run_sweep(given: flags.FlagValues) -> int:
         given.retries,
         given.retry_failed,
         given.compilation_cache,
+        slurm.checked(command_line.slurm_options(given)) if given.backend == "slurm" else None,
     )
     sweep.main(definition, workdir, manner)
     return DONE
@@ -234,6 +241,7 @@ def parse(name: str, argv: list[str]) -> flags.FlagValues:
         if name == "diagnose" and names_config:
             argv, _ = overrides.from_command_line(argv, values)
         if name == "sweep":
+            argv = [re.sub(r"^--slurm\.", "--slurm=", a) for a in argv]
             reference = None
             if names_config:
                 argv, reference = overrides.from_command_line(argv, values)

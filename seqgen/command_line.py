@@ -140,7 +140,17 @@ def define_sweep(values: flags.FlagValues) -> None:
     flags.DEFINE_bool("retry_failed", False, "run also those that failed", flag_values=values)
     text = "times that what fails is tried again at once"
     flags.DEFINE_integer("retries", 0, text, 0, flag_values=values)
-    text = "processes at a time; by default one for each accelerator, or one"
+    text = "local: processes of this machine; slurm: its job arrays"
+    flags.DEFINE_enum("backend", "local", ["local", "slurm"], text, flag_values=values)
+    text = "jobs at a time; by default one for each accelerator, or one, and all of slurm"
     flags.DEFINE_integer("jobs", None, text, 1, flag_values=values)
     text = "minutes after which a process is asked to save and stop"
     flags.DEFINE_float("time_limit", None, text, 0.0, flag_values=values)
+    text = "an option of sbatch: --slurm.time=60 --slurm.partition=gpu"
+    flags.DEFINE_multi_string("slurm", [], text, flag_values=values)
+
+
+def slurm_options(given: flags.FlagValues) -> dict[str, str | None]:
+    """Name -> value of what `--slurm.NAME=VALUE` passes on."""
+    parts = (text.partition("=") for text in given.slurm)
+    return {name: value if equals else None for name, equals, value in parts}

@@ -31,6 +31,7 @@ class State(enum.StrEnum):
     DONE = "done"
     FAILED = "failed"
     RUNNING = "running"
+    QUEUED = "queued"  # its job will begin
     STOPPED = "stopped"  # goes on from its last checkpoint
     NEW = "to do"
 
@@ -108,7 +109,7 @@ def write_configs(workdir: Path, found: Sequence[Trial], states: dict[str, State
     """Makes the run directories of trials that are to begin or to go on."""
     for trial in found:
         run = workdir / trial.run
-        settled = states[trial.digest] in (State.DONE, State.RUNNING)
+        settled = states[trial.digest] in (State.DONE, State.RUNNING, State.QUEUED)
         if not (settled and (run / "config.json").exists()):
             run.mkdir(parents=True, exist_ok=True)
             run_directory.write_json(run / "config.json", configs.to_json(trial.config))
@@ -126,6 +127,14 @@ def write_job(workdir: Path, trials: Sequence[Trial]) -> Job:
     lines = "".join(f"{os.path.relpath(run, job.group.parent)}\n" for run in job.runs)
     run_directory.write_bytes(job.group, lines.encode())
     return job
+
+
+def read_job(group: Path) -> Job:
+    """The job that `write_job` wrote."""
+    workdir = group.parent.parent
+    lines = group.read_text().splitlines()
+    runs = tuple(workdir / "runs" / Path(line).name for line in lines)
+    return Job(group, group.with_suffix(".log"), runs)
 
 
 def status(run: Path) -> dict[str, Any] | None:
@@ -169,7 +178,7 @@ def reason(exit_code: int | None, output: Path) -> str:
         return f"killed by {signal.Signals(-exit_code).name}"
     if exit_code == 0:
         return "its process ended before it was done"
-    return (last_lines(output, 1) or [f"its process ended with exit code {exit_code}"])[0]
+    return (last_lines(output, 1) or ["its process ended without a word"])[0]
 
 
 def failures(workdir: Path, run: Path) -> list[str]:

@@ -8,13 +8,13 @@ became of each is read from its run directory (`ledger.py`).
 import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from seqgen import config as configs
 from seqgen import ledger, run_directory, run_lock, standings, trials
-from seqgen.backends import End, Job, local
+from seqgen.backends import End, Job, local, slurm
 from seqgen.errors import Failure, UsageError
 from seqgen.interrupt import Interrupt, Interrupted
 from seqgen.ledger import State
@@ -40,11 +40,12 @@ class Manner(NamedTuple):
     """How it is run."""
 
     launcher: Path  # launch.py
-    jobs: int | None  # at a time; None: one for each accelerator, or one
-    minutes: float | None  # that a job may take
-    retries: int
-    retry_failed: bool
-    compilation_cache: bool
+    jobs: int | None = None  # at a time; None: one for each accelerator, or one; of Slurm: all
+    minutes: float | None = None  # that a job may take
+    retries: int = 0
+    retry_failed: bool = False
+    compilation_cache: bool = True
+    slurm: list[str] | None = None  # options of sbatch; None: the jobs run on this machine
 
 
 def define(
@@ -69,7 +70,7 @@ def look(definition: Definition, workdir: Path, *, retry_failed: bool) -> str:
     """What a sweep would do, as text; writes nothing."""
     ledger.refuse_another_config(ledger.read(workdir), definition.around, workdir)
     found = definition.trials
-    states = {trial.digest: ledger.state(workdir / trial.run) for trial in found}
+    states = standing_now(found, workdir, queued_jobs(workdir))
     jobs = grouped(undone(found, states, retry_failed))
     job_of = {trial.digest: n for n, job in enumerate(jobs, start=1) for trial in job}
     names = standings.fields(found)
@@ -81,6 +82,25 @@ def look(definition: Definition, workdir: Path, *, retry_failed: bool) -> str:
     lines = [standings.aligned(rows), f"{len(found)} trials in {workdir}: "]
     lines[-1] += standings.counted(states.values()) + in_jobs
     return "\n".join([*lines, *failed(found, states, workdir)])
+
+
+def queued_jobs(workdir: Path) -> dict[Job, bool]:
+    """The jobs of earlier sweeps of the directory that Slurm has, and whether they run."""
+    groups = slurm.queued(workdir / "jobs")
+    return {ledger.read_job(group): runs for group, runs in groups.items()}
+
+
+def standing_now(found: list[Trial], workdir: Path, queued: dict[Job, bool]) -> dict[str, State]:
+    """Digest -> how the trial stands."""
+    in_queue = {run: runs for job, runs in queued.items() for run in job.runs}
+    states = {}
+    for trial in found:
+        run = workdir / trial.run
+        if run in in_queue:  # whether it is held need not be asked, which takes long from afar
+            states[trial.digest] = State.RUNNING if in_queue[run] else State.QUEUED
+        else:
+            states[trial.digest] = ledger.state(run)
+    return states
 
 
 def undone(found: list[Trial], states: dict[str, State], retry_failed: bool) -> list[Trial]:
@@ -108,17 +128,44 @@ def main(definition: Definition, workdir: Path, manner: Manner) -> None:
         Interrupt() as interrupt,
         Progress(workdir / "log.txt") as progress,
     ):
-        watch = Watch(definition.trials, workdir, progress)
+        found, queued = definition.trials, queued_jobs(workdir)
+        watch = Watch(found, standing_now(found, workdir, queued), workdir, progress)
         record(definition, workdir, watch.states)
         progress.say(watch.line())
-        todo = undone(definition.trials, watch.states, manner.retry_failed)
+        todo = undone(found, watch.states, manner.retry_failed)
+        followed = [job for job in queued if manner.slurm is not None and watch.knows(job)]
         for _ in range(manner.retries + 1):
             jobs = [ledger.write_job(workdir, group) for group in grouped(todo)]
-            if not jobs or interrupt.requested:
+            if not (jobs or followed) or interrupt.requested:
                 break
-            run(jobs, manner, watch, interrupt)
+            run(jobs, followed, manner, watch, interrupt)
             todo = [trial for trial in todo if watch.states[trial.digest] is State.FAILED]
-        conclude(definition.trials, watch.states, workdir, interrupt, progress)
+            followed = []
+        queued = queued_jobs(workdir)
+        states = standing_now(found, workdir, queued)
+        for line in failed(found, states, workdir):
+            progress.say(line)
+        counted = f"{len(found)} trials in {workdir}: {standings.counted(states.values())}"
+        if interrupt.requested:
+            raise Interrupted(interrupt.requested, go_on(counted, workdir, bool(queued)))
+        conclude(counted, set(states.values()))
+        progress.say(counted)
+
+
+def go_on(counted: str, workdir: Path, queued: bool) -> str:
+    """What becomes of the jobs after a signal, and how to go on."""
+    if not queued:
+        return f", all saved; {counted}: run it again to go on"
+    stops = slurm.cancelling(workdir / "jobs")
+    return f"; {counted}; Slurm's jobs go on: run it again to follow them, {stops} stops them"
+
+
+def conclude(counted: str, states: set[State]) -> None:
+    """Raises Failure where trials are not done in the end."""
+    if State.FAILED in states:
+        raise Failure(f"{counted}; --retry_failed tries again what failed")
+    if states != {State.DONE}:
+        raise Failure(f"{counted}; run it again to go on")
 
 
 def record(definition: Definition, workdir: Path, states: dict[str, State]) -> None:
@@ -130,13 +177,23 @@ def record(definition: Definition, workdir: Path, states: dict[str, State]) -> N
     run_directory.write_json(workdir / "sweep.json", definition._asdict() | {"trials": listed})
 
 
-def run(jobs: list[Job], manner: Manner, watch: "Watch", interrupt: Interrupt) -> None:
-    """Runs the jobs, each to its end or to where a signal lets it save."""
+def run(
+    jobs: list[Job], followed: list[Job], manner: Manner, watch: "Watch", interrupt: Interrupt
+) -> None:
+    """Runs the jobs, each to its end or to where a signal lets it save.
+
+    Slurm's go on after a signal; those that are `followed` have been queued before.
+    """
     cache = [] if manner.compilation_cache else ["--nocompilation_cache"]
-    watch.begin(jobs)
+    command = [sys.executable, str(manner.launcher), "train", *cache]
+    watch.begin([*jobs, *followed])
+    if manner.slurm is not None:
+        slurm.submit(jobs, command, manner.slurm, manner.jobs)
+        slurm.follow([*jobs, *followed], ended=watch.ended, tick=watch.tick, interrupt=interrupt)
+        return
     local.run(
         jobs,
-        [sys.executable, str(manner.launcher), "train", *cache],
+        command,
         local.machine(manner.jobs or len(local.accelerators()) or 1),
         minutes=manner.minutes,
         ended=watch.ended,
@@ -148,21 +205,29 @@ def run(jobs: list[Job], manner: Manner, watch: "Watch", interrupt: Interrupt) -
 class Watch:
     """How the trials stand while their jobs run; shows it, and says what became of each."""
 
-    def __init__(self, found: list[Trial], workdir: Path, progress: Progress) -> None:
-        self.states = {trial.digest: ledger.state(workdir / trial.run) for trial in found}
+    def __init__(
+        self, found: list[Trial], states: dict[str, State], workdir: Path, progress: Progress
+    ) -> None:
+        self.states = states
         self._numbered = {workdir / t.run: (n, t) for n, t in enumerate(found, start=1)}
         self._workdir, self._progress = workdir, progress
         self._before: dict[Path, dict[str, Any] | None] = {}
         self._looked = -math.inf
 
+    def knows(self, job: Job) -> bool:
+        """Whether it is a job of these trials."""
+        return all(run in self._numbered for run in job.runs)
+
     def begin(self, jobs: list[Job]) -> None:
         """Before they start: what their runs' statuses were."""
         self._before = {run: ledger.status(run) for job in jobs for run in job.runs}
+        self._mark(self._before, State.QUEUED)
 
     def ended(self, job: Job, end: End) -> None:
         ledger.settle(job, end, [self._before[run] for run in job.runs], self._workdir)
         for run in job.runs:
             _, trial = self._numbered[run]
+            del self._before[run]
             self.states[trial.digest] = ledger.state(run)
             became = f"{self.states[trial.digest]} ({ledger.status(run)['message']})"
             self._progress.say(f"{trials.spoken(trial.chosen)}: {became}")
@@ -171,37 +236,21 @@ class Watch:
         if time.monotonic() - self._looked < LOOK_SECONDS:
             return
         self._looked = time.monotonic()
+        runs = [run for job in running for run in job.runs]
+        self._mark(self._before, State.QUEUED)  # a job of Slurm's may have been put back
+        self._mark(runs, State.RUNNING)
         names = standings.fields(trial for _, trial in self._numbered.values())
-        rows = []
-        for job in running:
-            for run in job.runs:
-                number, trial = self._numbered[run]
-                self.states[trial.digest] = State.RUNNING
-                rows.append(standings.row(number, trial, names, State.RUNNING, self._workdir))
+        rows = [
+            standings.row(*self._numbered[run], names, State.RUNNING, self._workdir) for run in runs
+        ]
         shown = ["  ".join(filter(None, row)) for row in rows[:PLAIN]]
         picture = standings.pictured(self.line(), names, rows)
         self._progress.show("\n  ".join([self.line(), *shown]), picture)
 
+    def _mark(self, runs: Iterable[Path], state: State) -> None:
+        for run in runs:
+            self.states[self._numbered[run][1].digest] = state
+
     def line(self) -> str:
         """How many trials stand how."""
         return f"{len(self.states)} trials: {standings.counted(self.states.values())}"
-
-
-def conclude(
-    found: list[Trial],
-    states: dict[str, State],
-    workdir: Path,
-    interrupt: Interrupt,
-    progress: Progress,
-) -> None:
-    """Says how the sweep ended. Raises Interrupted or Failure where trials are not done."""
-    for line in failed(found, states, workdir):
-        progress.say(line)
-    counted = f"{len(found)} trials in {workdir}: {standings.counted(states.values())}"
-    if interrupt.requested:
-        raise Interrupted(interrupt.requested, f", all saved; {counted}: run it again to go on")
-    if State.FAILED in states.values():
-        raise Failure(f"{counted}; --retry_failed tries again what failed")
-    if set(states.values()) != {State.DONE}:
-        raise Failure(f"{counted}; run it again to go on")
-    progress.say(counted)

@@ -1,8 +1,9 @@
 """A job of a sweep without JAX: what its runs are told to become, they become.
 
 Seeds below 10 train; 20 fails at once; 21 ends with a traceback, and 22 before it writes a status;
-23 is killed; 24 fails twice, then trains; from 30 on they train until a signal stops them, 39 also
-after it. `jobs` of the sweep's directory gets a line for each start: seed, cores, device.
+23 is killed; 24 fails twice, then trains; 25 trains until a signal stops it, and trains to the end
+when it goes on; from 30 on they train until a signal stops them, 39 also after it. `started` in the
+sweep's directory gets a line for each start: seed, cores, device.
 """
 
 import os
@@ -31,7 +32,7 @@ def begin(run: Path, seed: int) -> str:
         return "FAILED"
     with run_directory.MetricsLog(run, 0) as log:
         log.write({"step": 1, "split": "train", "loss": 0.5, "steps_per_second": 1.0})
-    if seed >= 30:
+    if seed >= 30 or (seed == 25 and attempt == 1):
         asked = []
         signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
         (run / "ready").touch()
