@@ -144,11 +144,14 @@ def status(run: Path) -> dict[str, Any] | None:
 def settle(job: Job, end: End, before: Sequence[dict[str, Any] | None], workdir: Path) -> None:
     """Sees that every run of a job that ended has a status that says how, and notes it.
 
-    A process that was killed, or refused to begin, has not written one itself.
+    A process that was killed, or refused to begin, has not written one itself. A job that has not
+    begun, since it was taken out of a queue, leaves its runs as they were.
 
     Args:
       before: the runs' `status` when the job began.
     """
+    if end.exit_code is None and not job.output.exists():
+        return
     for run, earlier in zip(job.runs, before, strict=True):
         now = status(run)
         spoken = now is not None and now != earlier and now["status"] != "RUNNING"

@@ -229,8 +229,10 @@ class Watch:
             _, trial = self._numbered[run]
             del self._before[run]
             self.states[trial.digest] = ledger.state(run)
-            became = f"{self.states[trial.digest]} ({ledger.status(run)['message']})"
-            self._progress.say(f"{trials.spoken(trial.chosen)}: {became}")
+            why = (ledger.status(run) or {"message": "its job did not begin"})["message"]
+            self._progress.say(
+                f"{trials.spoken(trial.chosen)}: {self.states[trial.digest]} ({why})"
+            )
 
     def tick(self, running: list[Job]) -> None:
         if time.monotonic() - self._looked < LOOK_SECONDS:

@@ -91,7 +91,7 @@ def running(folder: Path) -> Iterator[None]:
             time.sleep(0.2)
         yield
     finally:
-        subprocess.run(["scancel", "--user=root", "--full", "--signal=KILL"], capture_output=True)
+        subprocess.run(["scancel", "--user=root"], capture_output=True)
         for daemon in daemons:
             daemon.terminate()
             daemon.wait(30)

@@ -56,6 +56,7 @@ def submit(
         folder = some[0].group.parent
         (folder / f"{name}.list").write_text(listed)  # before it is in the queue
         for index, job in enumerate(some):  # Slurm itself has last words: out of memory, cancelled
+            (folder / f"{name}_{index}.log").unlink(missing_ok=True)
             job.output.unlink(missing_ok=True)
             job.output.symlink_to(f"{name}_{index}.log")
         limit = "" if at_once is None else f"%{at_once}"
