@@ -174,17 +174,9 @@ def run_sweep(given: flags.FlagValues) -> int:
         given.sweep,
         command=shlex.join(["python", *sys.argv]),
     )
-    workdir = given.workdir
-    if workdir is None:
-        named = overrides.called(str(given.sweep or given.experiment))
-        workdir = Path("sweeps") / named
-    if given.backend == "slurm" and given.time_limit is not None:
-        raise UsageError("--time_limit is of this machine's processes: give --slurm.time")
-    if given.backend != "slurm" and given.slurm:
-        raise UsageError("--slurm.… is for --backend=slurm")
-    if given.dry_run:
-        print(sweep.look(definition, workdir, retry_failed=given.retry_failed))
-        return DONE
+    named = overrides.called(str(given.sweep or given.experiment))
+    workdir = given.workdir or Path("sweeps") / named
+    options = command_line.slurm_options(given)
     manner = sweep.Manner(
         Path(__file__).resolve(),
         given.jobs,
@@ -192,9 +184,12 @@ def run_sweep(given: flags.FlagValues) -> int:
         given.retries,
         given.retry_failed,
         given.compilation_cache,
-        slurm.checked(command_line.slurm_options(given)) if given.backend == "slurm" else None,
+        slurm.checked(options) if given.backend == "slurm" else None,
     )
-    sweep.main(definition, workdir, manner)
+    if given.dry_run:
+        print(sweep.look(definition, workdir, manner))
+    else:
+        sweep.main(definition, workdir, manner)
     return DONE
 
 

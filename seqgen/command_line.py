@@ -5,6 +5,7 @@ from pathlib import Path
 from absl import flags
 
 from seqgen.decoding import Options as Decoding
+from seqgen.errors import UsageError
 
 
 class PathParser(flags.ArgumentParser):
@@ -151,6 +152,10 @@ def define_sweep(values: flags.FlagValues) -> None:
 
 
 def slurm_options(given: flags.FlagValues) -> dict[str, str | None]:
-    """Name -> value of what `--slurm.NAME=VALUE` passes on."""
+    """Name -> value of what `--slurm.NAME=VALUE` passes on. Raises UsageError."""
+    if given.backend == "slurm" and given.time_limit is not None:
+        raise UsageError("--time_limit is of this machine's processes: give --slurm.time")
+    if given.backend != "slurm" and given.slurm:
+        raise UsageError("--slurm.… is for --backend=slurm")
     parts = (text.partition("=") for text in given.slurm)
     return {name: value if equals else None for name, equals, value in parts}

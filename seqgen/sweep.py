@@ -5,12 +5,15 @@ what is done is never done again. Those that are not are put into jobs, which a 
 became of each is read from its run directory (`ledger.py`).
 """
 
+import itertools
 import math
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from ml_collections import config_dict
 
 from seqgen import config as configs
 from seqgen import ledger, run_directory, run_lock, standings, trials
@@ -47,9 +50,18 @@ class Manner(NamedTuple):
     compilation_cache: bool = True
     slurm: list[str] | None = None  # options of sbatch; None: the jobs run on this machine
 
+    def slots(self) -> int:
+        """Jobs that there should be at least."""
+        here = 0 if self.slurm is not None else len(local.accelerators())
+        return self.jobs or here or 1
+
 
 def define(
-    config: Any, experiment: str | None, grid: str | None, file: Path | None, command: str
+    config: config_dict.ConfigDict | None,
+    experiment: str | None,
+    grid: str | None,
+    file: Path | None,
+    command: str,
 ) -> Definition:
     """Raises UsageError for what is no sweep."""
     if (grid is None) == (file is None):
@@ -61,17 +73,27 @@ def define(
     return Definition(found, experiment, around, grid, file, command)
 
 
-def grouped(todo: Sequence[Trial]) -> list[list[Trial]]:
-    """The trials of each job."""
-    return [[trial] for trial in todo]
+def alone(all_configs: Sequence[config_dict.ConfigDict]) -> list[list[int]]:
+    """Which of the configs one process may train, by their numbers: here, every one by itself."""
+    return [[number] for number in range(len(all_configs))]
 
 
-def look(definition: Definition, workdir: Path, *, retry_failed: bool) -> str:
+def grouped(todo: Sequence[Trial], slots: int) -> list[list[Trial]]:
+    """The trials of each job: those that may share a process, so divided that no slot is idle."""
+    groups, jobs = alone([trial.config for trial in todo]), []
+    for group in groups:
+        parts = min(math.ceil(slots / len(groups)), len(group))
+        ends = [len(group) * part // parts for part in range(parts + 1)]
+        jobs += [group[first:end] for first, end in itertools.pairwise(ends)]
+    return [[todo[number] for number in job] for job in jobs]
+
+
+def look(definition: Definition, workdir: Path, manner: Manner) -> str:
     """What a sweep would do, as text; writes nothing."""
     ledger.refuse_another_config(ledger.read(workdir), definition.around, workdir)
     found = definition.trials
     states = standing_now(found, workdir, queued_jobs(workdir))
-    jobs = grouped(undone(found, states, retry_failed))
+    jobs = grouped(undone(found, states, manner.retry_failed), manner.slots())
     job_of = {trial.digest: n for n, job in enumerate(jobs, start=1) for trial in job}
     names = standings.fields(found)
     rows = [[*standings.header(names), "job", "run"]]
@@ -135,7 +157,7 @@ def main(definition: Definition, workdir: Path, manner: Manner) -> None:
         todo = undone(found, watch.states, manner.retry_failed)
         followed = [job for job in queued if manner.slurm is not None and watch.knows(job)]
         for _ in range(manner.retries + 1):
-            jobs = [ledger.write_job(workdir, group) for group in grouped(todo)]
+            jobs = [ledger.write_job(workdir, group) for group in grouped(todo, manner.slots())]
             if not (jobs or followed) or interrupt.requested:
                 break
             run(jobs, followed, manner, watch, interrupt)
@@ -194,7 +216,7 @@ def run(
     local.run(
         jobs,
         command,
-        local.machine(manner.jobs or len(local.accelerators()) or 1),
+        local.machine(manner.slots()),
         minutes=manner.minutes,
         ended=watch.ended,
         tick=watch.tick,

@@ -72,7 +72,8 @@ def emptied():
 
 def test_options_are_passed_on_but_for_those_that_the_sweep_sets(capsys):
     flags = ["--slurm.time=60", "--slurm.cpus_per_task=2", "--slurm.exclusive"]
-    given = launch.parse("sweep", ["launch.py", "--grid=seed=1", *flags])
+    flags = ["--backend=slurm", "--grid=seed=1", *flags]
+    given = launch.parse("sweep", ["launch.py", *flags])
     options = slurm.checked(launch.command_line.slurm_options(given))
     assert options == ["--time=60", "--cpus-per-task=2", "--exclusive"]
     with pytest.raises(UsageError, match=r"--slurm\.job_name is for the sweep to set"):
@@ -128,7 +129,7 @@ def test_a_signal_leaves_the_jobs_which_the_same_command_follows(node, emptied, 
     when(ready(tmp_path), lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted, match="1 running, 1 queued; Slurm's jobs go on.*scancel"):
         swept(tmp_path, "seed=25,0", number=1)
-    shown = sweep.look(defined("seed=25,0"), tmp_path, retry_failed=False)
+    shown = sweep.look(defined("seed=25,0"), tmp_path, sweep.Manner(Path()))
     assert "2 trials" in shown and "1 running, 1 queued" in shown and "to run" not in shown
     (run,) = {file.parent for file in ready(tmp_path)()}
     when(

@@ -27,6 +27,9 @@ def quick(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(runs.ROOT))
 
 
+MANNER = sweep.Manner(Path(jobs.__file__), 2)
+
+
 def defined(grid, **changes):
     c = configs.default(dataset="adding", model="many_to_one", objective="likelihood")
     c.num_steps = 3
@@ -36,7 +39,9 @@ def defined(grid, **changes):
 
 
 def swept(workdir, grid, *, number=2, minutes=None, retries=0, retry_failed=False, **changes):
-    manner = sweep.Manner(Path(jobs.__file__), number, minutes, retries, retry_failed, True)
+    manner = MANNER._replace(
+        jobs=number, minutes=minutes, retries=retries, retry_failed=retry_failed
+    )
     sweep.main(defined(grid, **changes), workdir, manner)
 
 
@@ -187,9 +192,36 @@ def test_jobs_have_their_share_of_the_machine(tmp_path, monkeypatch):
     assert shares == {(first, "4"), (second, "GPU-7")}
 
 
+@pytest.mark.parametrize(
+    ("sizes", "slots", "expected"),
+    [
+        ([16], 1, [16]),
+        ([16], 3, [5, 5, 6]),
+        ([3, 1], 4, [1, 2, 1]),
+        ([1, 1, 1], 2, [1, 1, 1]),
+        ([4, 4, 4], 2, [4, 4, 4]),
+        ([], 2, []),
+    ],
+)
+def test_trials_that_may_share_a_process_fill_the_slots(monkeypatch, sizes, slots, expected):
+    together = iter(range(sum(sizes)))
+    groups = [[next(together) for _ in range(size)] for size in sizes]
+    monkeypatch.setattr(sweep, "alone", lambda _: groups)
+    todo = defined(f"seed=0..{max(sum(sizes) - 1, 0)}").trials[: sum(sizes)]
+    made = sweep.grouped(todo, slots)
+    assert [len(job) for job in made] == expected
+    assert [trial for job in made for trial in job] == todo
+
+
+def test_a_job_of_several_trials_settles_each(tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep, "alone", lambda configs: [list(range(len(configs)))])
+    with pytest.raises(Failure, match="1 done, 3 failed"):
+        swept(tmp_path, "seed=0,20,22,1", number=1)  # the third ends the process
+
+
 def test_a_dry_run_shows_all_and_writes_nothing(tmp_path):
-    def shown(grid, **more):
-        return sweep.look(defined(grid), tmp_path, retry_failed=False, **more)
+    def shown(grid):
+        return sweep.look(defined(grid), tmp_path, MANNER)
 
     assert shown("seed=0..1").endswith(f"2 trials in {tmp_path}: 2 to do; to run in 2 jobs")
     assert not list(tmp_path.iterdir())
