@@ -1,12 +1,15 @@
-"""Trains, evaluates, samples, diagnoses, exports, studies: python launch.py VERB --flag=value …
+"""Trains, evaluates, samples, diagnoses, exports, sweeps, studies, reports.
 
+python launch.py VERB --flag=value …
 Parses the flags, calls one function, and turns errors into exit codes: 0 done, 1 failure or an
-altered file, 2 bad input, 75 training or evaluation stopped by a signal, all saved, 130 another
-verb stopped by Ctrl-C.
+altered file, 2 bad input, 75 training, evaluation or a sweep stopped by a signal, all saved, 130
+another verb stopped by Ctrl-C.
 """
 
 import dataclasses
 import math
+import re
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -28,9 +31,11 @@ from seqgen import (
     report,
     run,
     study,
+    sweep,
     train,
     verify,
 )
+from seqgen.backends import slurm
 from seqgen.decoding import Options as Decoding
 from seqgen.errors import Failure, UsageError, unknown
 from seqgen.interrupt import Interrupted
@@ -173,6 +178,33 @@ def run_study(given: flags.FlagValues) -> int:
     return DONE
 
 
+def run_sweep(given: flags.FlagValues) -> int:
+    definition = sweep.define(
+        given.config if "config" in given else None,
+        given.experiment,
+        given.grid,
+        given.sweep,
+        command=shlex.join(["python", *sys.argv]),
+    )
+    named = overrides.called(str(given.sweep or given.experiment))
+    workdir = given.workdir or Path("sweeps") / named
+    options = command_line.slurm_options(given)
+    manner = sweep.Manner(
+        Path(__file__).resolve(),
+        given.jobs,
+        given.time_limit,
+        given.retries,
+        given.retry_failed,
+        given.compilation_cache,
+        slurm.checked(options) if given.backend == "slurm" else None,
+    )
+    if given.dry_run:
+        print(sweep.look(definition, workdir, manner))
+    else:
+        sweep.main(definition, workdir, manner)
+    return DONE
+
+
 def run_report(given: flags.FlagValues) -> int:
     print(report.report(given.workdir))
     return DONE
@@ -198,6 +230,7 @@ VERBS = {
     "diagnose": Verb(run_diagnose, command_line.define_diagnose, "workdir"),
     "verify": Verb(run_verify, command_line.define_verify, "file"),
     "export": Verb(run_export, command_line.define_export, "workdir"),
+    "sweep": Verb(run_sweep, command_line.define_sweep, None),
     "study": Verb(run_study, command_line.define_study, None),
     "report": Verb(run_report, command_line.define_workdir, "workdir"),
     "list": Verb(run_list, lambda values: None, None),
@@ -211,10 +244,16 @@ def parse(name: str, argv: list[str]) -> flags.FlagValues:
     try:
         flagged = {argument.partition("=")[0].partition(".")[0] for argument in argv}
         if name == "train" and ("--config" in flagged or "--group" not in flagged):
-            argv, workdir = overrides.from_command_line(argv, values)
-            values.set_default("workdir", str(workdir))
+            argv, reference = overrides.from_command_line(argv, values)
+            values.set_default("workdir", str(Path("runs") / overrides.called(reference)))
         if name == "diagnose" and "--config" in flagged:
             argv, _ = overrides.from_command_line(argv, values)
+        if name == "sweep":
+            argv = [re.sub(r"^--slurm\.", "--slurm=", a) for a in argv]
+            reference = None
+            if "--config" in flagged:
+                argv, reference = overrides.from_command_line(argv, values)
+            flags.DEFINE_string("experiment", reference, "what --config names", flag_values=values)
         if name == "evaluate":
             if any(argument.partition("=")[0] == "--config" for argument in argv):
                 raise UsageError(

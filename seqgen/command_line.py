@@ -5,6 +5,7 @@ from pathlib import Path
 from absl import flags
 
 from seqgen.decoding import Options as Decoding
+from seqgen.errors import UsageError
 
 
 class PathParser(flags.ArgumentParser):
@@ -133,3 +134,34 @@ def define_study(values: flags.FlagValues) -> None:
     flags.DEFINE_float("budget", None, text, 0.0, flag_values=values)
     define_path("workdir", "holds the runs, and a directory for each claim", values)
     values.set_default("workdir", "studies")
+
+
+def define_sweep(values: flags.FlagValues) -> None:
+    define_cache(values)
+    define_path("workdir", "holds the runs of all trials", values)
+    text = "all combinations: 'model.cell=rnn,lstm; seed=0..2', around the config of --config"
+    flags.DEFINE_string("grid", None, text, flag_values=values)
+    define_path("sweep", "a Python file whose get_sweep() returns trials", values)
+    text = "only show the trials: what is done, what is not, in which jobs it would run"
+    flags.DEFINE_bool("dry_run", False, text, flag_values=values)
+    flags.DEFINE_bool("retry_failed", False, "run also those that failed", flag_values=values)
+    text = "times that what fails is tried again at once"
+    flags.DEFINE_integer("retries", 0, text, 0, flag_values=values)
+    text = "local: processes of this machine; slurm: its job arrays"
+    flags.DEFINE_enum("backend", "local", ["local", "slurm"], text, flag_values=values)
+    text = "jobs at a time; by default one for each accelerator, or one, and all of slurm"
+    flags.DEFINE_integer("jobs", None, text, 1, flag_values=values)
+    text = "minutes after which a process is asked to save and stop"
+    flags.DEFINE_float("time_limit", None, text, 0.0, flag_values=values)
+    text = "an option of sbatch: --slurm.time=60 --slurm.partition=gpu"
+    flags.DEFINE_multi_string("slurm", [], text, flag_values=values)
+
+
+def slurm_options(given: flags.FlagValues) -> dict[str, str | None]:
+    """Name -> value of what `--slurm.NAME=VALUE` passes on. Raises UsageError."""
+    if given.backend == "slurm" and given.time_limit is not None:
+        raise UsageError("--time_limit is of this machine's processes: give --slurm.time")
+    if given.backend != "slurm" and given.slurm:
+        raise UsageError("--slurm.… is for --backend=slurm")
+    parts = (text.partition("=") for text in given.slurm)
+    return {name: value if equals else None for name, equals, value in parts}

@@ -5,20 +5,18 @@ experiment; `options` hands each part its own frozen dataclass. Below that nobod
 """
 
 import dataclasses
-import importlib.util
+import importlib
 import json
 import math
-import os
 import pkgutil
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from ml_collections import config_dict
 
-from seqgen import optimizer
+from seqgen import optimizer, own
 from seqgen.errors import UsageError, out_of_range, unknown
 
 PARTS = {"dataset": "seqgen.datasets", "model": "seqgen.models", "objective": "seqgen.objectives"}
@@ -251,21 +249,7 @@ def identity(config: config_dict.ConfigDict) -> dict[str, Any]:
 def load(reference: str) -> config_dict.ConfigDict:
     """Runs `get_config(variant)` of an experiment file, referred to as `FILE.py[:variant]`."""
     path, _, variant = reference.partition(":")
-    file = Path(os.path.expanduser(path))
-    if not file.is_file():
-        have = [str(f) for f in file.parent.glob("*.py") if not f.name.startswith("_")]
-        raise unknown("experiment", path, have)
-    if file.suffix != ".py":
-        raise UsageError(f"{path} is no experiment: those are Python files with a get_config")
-    spec = importlib.util.spec_from_file_location(f"experiment_{file.stem}", file)
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-        config = module.get_config(variant or None)
-    except UsageError:
-        raise
-    except Exception as error:  # a user's file may fail in any way; the sentence says where
-        raise UsageError(f"{path} could not be loaded: {type(error).__name__}: {error}") from error
+    config = own.call("experiment", path, "get_config", variant or None)
     if not isinstance(config, config_dict.ConfigDict):
         raise UsageError(f"get_config in {path} returned {config!r}, not a config")
     return config

@@ -32,10 +32,10 @@ def override(config: config_dict.ConfigDict, name: str, text: str) -> None:
         (config[section] if section else config)[leaf] = None
 
 
-def from_command_line(argv: list[str], values: flags.FlagValues) -> tuple[list[str], Path]:
+def from_command_line(argv: list[str], values: flags.FlagValues) -> tuple[list[str], str]:
     """Loads the experiment that `--config=FILE.py[:variant]` names, and defines its override flags.
 
-    Returns the arguments that remain to be parsed, and where the run goes by default.
+    Returns the arguments that remain to be parsed, and how the experiment was named.
     """
     named = flags.FlagValues()
     named.set_gnu_getopt(True)  # the other flags may come first, and have values apart
@@ -43,9 +43,14 @@ def from_command_line(argv: list[str], values: flags.FlagValues) -> tuple[list[s
     rest = named(argv, known_only=True)
     if len(named.config) != 1:
         raise UsageError("name one experiment: --config=experiments/NAME.py[:variant]")
-    file, _, variant = named.config[0].partition(":")
-    default_workdir = Path("runs") / "-".join(filter(None, (Path(file).stem, variant)))
-    return define_overrides(configs.load(named.config[0]), rest, values), default_workdir
+    (reference,) = named.config
+    return define_overrides(configs.load(reference), rest, values), reference
+
+
+def called(reference: str) -> str:
+    """What the directory of an experiment's run is called by default."""
+    file, _, variant = reference.partition(":")
+    return "-".join(filter(None, (Path(file).stem, variant)))
 
 
 def define_overrides(

@@ -1,9 +1,12 @@
-"""What a config names of the user's own: MODULE:NAME, imported where it is needed."""
+"""What is the user's own: a MODULE:NAME that a config names, a function of a Python file."""
 
 import importlib
+import importlib.util
+import os
+from pathlib import Path
 from typing import Any
 
-from seqgen.errors import UsageError
+from seqgen.errors import UsageError, unknown
 
 
 def load(what: str, reference: str, kind: type) -> Any:
@@ -35,3 +38,26 @@ def load(what: str, reference: str, kind: type) -> Any:
             f"{', '.join(have) or 'none'}"
         )
     return found
+
+
+def call(what: str, path: str, function: str, *arguments: Any) -> Any:
+    """What a function of a user's Python file returns.
+
+    Raises UsageError, in one sentence, for a file that there is not, and for whatever goes wrong in
+    it. `what` is what the file is to the user, such as "experiment".
+    """
+    file = Path(os.path.expanduser(path))
+    if not file.is_file():
+        have = [str(f) for f in file.parent.glob("*.py") if not f.name.startswith("_")]
+        raise unknown(what, path, have)
+    if file.suffix != ".py":
+        raise UsageError(f"{path} is no {what}: those are Python files with a {function}")
+    spec = importlib.util.spec_from_file_location(f"{what}_{file.stem}", file)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        return getattr(module, function)(*arguments)
+    except UsageError:
+        raise
+    except Exception as error:  # a user's file may fail in any way; the sentence says where
+        raise UsageError(f"{path} could not be loaded: {type(error).__name__}: {error}") from error

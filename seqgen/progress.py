@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
@@ -39,11 +39,12 @@ class Progress:
         with contextlib.suppress(OSError):
             self._log.close()
 
-    def show(self, line: str) -> None:
+    def show(self, line: str, picture: RenderableType | None = None) -> None:
+        """The line, or on a terminal the picture of what it says."""
         if self._shown_by is not None:
             self._shown_by.show(f"{self._name}: {line}")
         elif self._console.is_terminal:
-            self._live.update(Text(line), refresh=True)
+            self._live.update(Text(line) if picture is None else picture, refresh=True)
         elif time.monotonic() - self._printed > PLAIN_LINE_SECONDS:
             self._printed = time.monotonic()
             self.say(line)

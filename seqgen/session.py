@@ -208,9 +208,9 @@ def record(
     now = environment.record(devices=True) | {"fingerprint": dataset.fingerprint}
     refuse_another_config(stored, config, workdir)
     # a config alone is a run that is planned, and was not begun or was killed as it began
-    if all(
-        (workdir / f"{name}.json").exists() for name in ("spec", "environment", "plan", "config")
-    ):
+    records = ("spec", "environment", "plan", "config")
+    written = all((workdir / f"{name}.json").exists() for name in records)
+    if written or (workdir / "checkpoints").exists():
         before = run_directory.read_json(workdir / "environment.json", ("fingerprint",))
         if before["fingerprint"] != dataset.fingerprint:
             raise UsageError(f"the data have changed since {workdir} began; give another --workdir")

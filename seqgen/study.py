@@ -13,10 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ml_collections import config_dict
-
-from seqgen import backend, environment, evidence, run_directory, train
-from seqgen import config as configs
+from seqgen import backend, environment, evidence, run_directory, train, trials
 from seqgen.claims import Check, Claim, Key, Reference, Rows, estimates, judged, together
 from seqgen.errors import Failure, UsageError, unknown
 from seqgen.metrics.intervals import Estimate
@@ -37,13 +34,6 @@ def load(folder: Path, name: str) -> Claim:
     return module.get_claim()
 
 
-def directory(config: config_dict.ConfigDict, workdir: Path) -> Path:
-    """Where a config's run stands, whichever claim asked for it first."""
-    config = configs.settled(config, None)
-    decides = configs.identity(config) | {"num_steps": config.num_steps}
-    return workdir / "runs" / run_directory.digest(decides)[:16]
-
-
 def is_done(run: Path) -> bool:
     return (run / "status.json").exists() and run_directory.read_status(run)["status"] == "DONE"
 
@@ -54,7 +44,8 @@ def minutes_left(claim: Claim, workdir: Path) -> float:
     Endless where the claim's minutes are not known.
     """
     steps = {key: config.num_steps for key, config in claim.runs.items()}
-    left = sum(n for key, n in steps.items() if not is_done(directory(claim.runs[key], workdir)))
+    where = {key: trials.directory(config, workdir) for key, config in claim.runs.items()}
+    left = sum(n for key, n in steps.items() if not is_done(where[key]))
     if not left:
         return 0.0
     return math.inf if claim.minutes is None else claim.minutes * left / sum(steps.values())
@@ -68,7 +59,7 @@ def study(folder: Path, name: str, workdir: Path, *, compilation_cache: bool) ->
     claim, began = load(folder, name), time.monotonic()
     written = run_directory.file_digest(folder / f"{name}.py")  # before anything is measured
     say(f"{name}: {claim.sentence}")
-    where = {key: directory(config, workdir) for key, config in claim.runs.items()}
+    where = {key: trials.directory(config, workdir) for key, config in claim.runs.items()}
     for number, (key, config) in enumerate(claim.runs.items(), start=1):
         state = "finished before" if is_done(where[key]) else "training"
         say(f"[{number}/{len(where)}] {spoken(key)}: {state}, {where[key]}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from seqgen import backend, claims, config, listing, study, train
+from seqgen import backend, claims, config, listing, study, train, trials
 from seqgen.claims import INCONCLUSIVE, REFUTED, SUPPORTED
 from seqgen.metrics.intervals import Estimate
 
@@ -74,7 +74,7 @@ def test_every_claim_says_what_decides_and_whether_it_was_run(name):
         assert c.seed == key[-1]
         seeds.setdefault(key[:-1], []).append(c.seed)
     assert all(len(each) >= 3 for each in seeds.values())  # or the interval says little
-    assert len({study.directory(c, Path()) for c in claim.runs.values()}) == len(claim.runs)
+    assert len({trials.directory(c, Path()) for c in claim.runs.values()}) == len(claim.runs)
 
 
 @pytest.mark.long

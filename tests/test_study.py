@@ -7,7 +7,7 @@ import math
 import pytest
 
 import launch
-from seqgen import backend, run_directory, study
+from seqgen import backend, run_directory, study, trials
 from seqgen import config as configs
 from seqgen.claims import INCONCLUSIVE, REFUTED, SUPPORTED
 from seqgen.errors import Failure, UsageError
@@ -163,7 +163,7 @@ def test_what_is_finished_needs_no_minutes(folder, trained):
     write(folder, "toy", minutes=30.0)
     claim, workdir = study.load(folder, "toy"), folder.parent / "studies"
     assert study.minutes_left(claim, workdir) == 30
-    place = study.directory(claim.runs["ae", 1], workdir)
+    place = trials.directory(claim.runs["ae", 1], workdir)
     study.train.train(claim.runs["ae", 1], place, compilation_cache=False)
     assert study.minutes_left(claim, workdir) == pytest.approx(20)
     studied(folder, "toy")
@@ -208,14 +208,14 @@ def test_bad_input_is_one_sentence(arguments, sentence, capsys, trained, tmp_pat
 def test_a_changed_config_is_another_run(tmp_path):
     c = configs.default(dataset="points", model="autoencoder", objective="reconstruction")
     d = configs.from_json(configs.to_json(c))
-    assert study.directory(c, tmp_path) == study.directory(d, tmp_path)
+    assert trials.directory(c, tmp_path) == trials.directory(d, tmp_path)
     d.dataset.sigma = 0.5
-    assert study.directory(c, tmp_path) != study.directory(d, tmp_path)
+    assert trials.directory(c, tmp_path) != trials.directory(d, tmp_path)
 
 
 def test_a_damaged_run_is_named(folder, trained):
     write(folder, "toy")
-    place = study.directory(study.load(folder, "toy").runs["ae", 0], folder.parent / "studies")
+    place = trials.directory(study.load(folder, "toy").runs["ae", 0], folder.parent / "studies")
     place.mkdir(parents=True)
     (place / "status.json").write_text("{}")
     with pytest.raises(UsageError, match="status.json is damaged"):

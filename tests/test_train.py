@@ -159,8 +159,16 @@ def test_a_lengthened_run_is_one_long_run(kind, tmp_path):
     assert evaluated_steps(tmp_path / "lengthened") == sorted([*range(4, 49, 4), 30])
 
 
-@pytest.mark.parametrize("file", ["spec.json", "environment.json", "plan.json", "config.json"])
-def test_killed_while_the_first_records_are_written_it_begins_anew(file, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("file", "of_a_sweep"),
+    [
+        *((name, False) for name in ("spec.json", "environment.json", "plan.json", "config.json")),
+        ("environment.json", True),
+    ],
+)
+def test_killed_while_the_first_records_are_written_it_begins_anew(
+    file, of_a_sweep, tmp_path, monkeypatch
+):
     write = run_directory.write_json
 
     def killed(path, value):
@@ -170,6 +178,10 @@ def test_killed_while_the_first_records_are_written_it_begins_anew(file, tmp_pat
 
     config = runs.small("procedural", tmp_path)
     config.num_steps = 4
+    if of_a_sweep:  # which says beforehand what the run is to be
+        (tmp_path / "run").mkdir()
+        stored = configs.to_json(configs.settled(config, None))
+        write(tmp_path / "run" / "config.json", stored)
     monkeypatch.setattr(run_directory, "write_json", killed)
     with pytest.raises(KeyboardInterrupt):
         runs.run(config, tmp_path / "run")

@@ -1,0 +1,225 @@
+"""What a sweep has done: its directory's records, read and written.
+
+`sweep.json` lists the trials, the run directories say how each stands, `jobs/` has what each job
+was and printed, `ledger.jsonl` how each attempt at a run ended.
+"""
+
+import enum
+import json
+import os
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from seqgen import config as configs
+from seqgen import run_directory, run_lock
+from seqgen.backends import End, Job
+from seqgen.errors import UsageError
+from seqgen.interrupt import Interrupted
+from seqgen.trials import Trial
+
+KEYS = ("experiment", "grid", "file", "command", "around", "trials")
+LAST_LINES = 4
+TAIL_BYTES = 16_384
+
+
+class State(enum.StrEnum):
+    """How a trial stands."""
+
+    DONE = "done"
+    FAILED = "failed"
+    RUNNING = "running"
+    QUEUED = "queued"  # its job will begin
+    STOPPED = "stopped"  # goes on from its last checkpoint
+    NEW = "to do"
+
+
+def state(run: Path) -> State:
+    """Of a run directory, whether or not there is one."""
+    status = None
+    if (run / "status.json").exists():
+        status = run_directory.read_status(run)["status"]
+    if status == "DONE":
+        return State.DONE
+    if run_lock.is_held(run):
+        return State.RUNNING
+    if status == "FAILED":
+        return State.FAILED
+    return State.NEW if status is None else State.STOPPED
+
+
+def read(workdir: Path) -> dict[str, Any] | None:
+    """`sweep.json`, None where the directory holds no sweep yet."""
+    file = workdir / "sweep.json"
+    return run_directory.read_json(file, KEYS) if file.exists() else None
+
+
+def refuse_another_config(
+    earlier: dict[str, Any] | None, around: dict[str, Any] | None, workdir: Path
+) -> None:
+    """Raises UsageError where the directory's trials are not around the same config.
+
+    They would stand in one table and differ in what it does not show.
+    """
+    if earlier is None or earlier["around"] == around:
+        return
+    if earlier["around"] is None or around is None:
+        raise UsageError(
+            f"{workdir} holds a sweep that names its configs in another way; give another --workdir"
+        )
+    before, now = (configs.from_json(stored) for stored in (earlier["around"], around))
+    may = set(configs.MAY_CHANGE_ON_RESUME) - {"num_steps"}
+    changed = {n: c for n, c in configs.differences(before, now).items() if n not in may}
+    if changed:
+        listed = ", ".join(f"{name}: {old} -> {new}" for name, (old, new) in changed.items())
+        raise UsageError(
+            f"{workdir} holds a sweep around another config ({listed}); give another --workdir, or "
+            "make that a field of the sweep"
+        )
+
+
+def all_trials(earlier: dict[str, Any] | None, trials: Sequence[Trial], workdir: Path) -> list[Any]:
+    """The trials of the directory for `sweep.json`: those of earlier sweeps first, each once.
+
+    Every one has a value for every field that any of them chooses, so that they make one table.
+    """
+    before = earlier["trials"] if earlier else []
+    known = {entry["digest"]: entry["chosen"] for entry in before}
+    made = {trial.digest: trial for trial in trials}
+    for digest, trial in made.items():
+        known[digest] = known.get(digest, {}) | trial.chosen
+    names = list(dict.fromkeys(name for chosen in known.values() for name in chosen))
+    listed = []
+    for digest, chosen in known.items():
+        run = Path("runs") / digest[:16]
+        missing = [name for name in names if name not in chosen]
+        if missing and digest in made:
+            config = made[digest].config
+        elif missing:
+            config = configs.from_json(run_directory.read_json(workdir / run / "config.json"))
+        fields = configs.fields(config) if missing else {}
+        row = {name: chosen.get(name, fields.get(name)) for name in names}
+        listed.append({"digest": digest, "run": run, "chosen": row})
+    return listed
+
+
+def write_configs(workdir: Path, found: Sequence[Trial], states: dict[str, State]) -> None:
+    """Makes the run directories of trials that are to begin or to go on."""
+    for trial in found:
+        run = workdir / trial.run
+        settled = states[trial.digest] in (State.DONE, State.RUNNING, State.QUEUED)
+        if not (settled and (run / "config.json").exists()):
+            run.mkdir(parents=True, exist_ok=True)
+            run_directory.write_json(run / "config.json", configs.to_json(trial.config))
+
+
+def write_job(workdir: Path, trials: Sequence[Trial]) -> Job:
+    """Writes the file that lists a job's runs."""
+    identity = run_directory.digest([trial.digest for trial in trials])[:16]
+    job = Job(
+        workdir / "jobs" / f"{identity}.txt",
+        workdir / "jobs" / f"{identity}.log",
+        tuple(workdir / trial.run for trial in trials),
+    )
+    job.group.parent.mkdir(exist_ok=True)
+    lines = "".join(f"{os.path.relpath(run, job.group.parent)}\n" for run in job.runs)
+    run_directory.write_bytes(job.group, lines.encode())
+    return job
+
+
+def read_job(group: Path) -> Job:
+    """The job that `write_job` wrote."""
+    workdir = group.parent.parent
+    lines = group.read_text().splitlines()
+    runs = tuple(workdir / "runs" / Path(line).name for line in lines)
+    return Job(group, group.with_suffix(".log"), runs)
+
+
+def status(run: Path) -> dict[str, Any] | None:
+    return run_directory.read_status(run) if (run / "status.json").exists() else None
+
+
+def settle(job: Job, end: End, before: Sequence[dict[str, Any] | None], workdir: Path) -> None:
+    """Sees that every run of a job that ended has a status that says how, and notes it.
+
+    A process that was killed, or refused to begin, has not written one itself. A job that has not
+    begun, since it was taken out of a queue, leaves its runs as they were.
+
+    Args:
+      before: the runs' `status` when the job began.
+    """
+    if end.exit_code is None and not job.output.exists():
+        return
+    for run, earlier in zip(job.runs, before, strict=True):
+        now = status(run)
+        spoken = now is not None and now != earlier and now["status"] != "RUNNING"
+        finished = now is not None and now["status"] == "DONE"
+        if not spoken and not finished:
+            stopped = end.exit_code == Interrupted.exit_code
+            run_directory.set_status(
+                run,
+                "PREEMPTED" if stopped else "FAILED",
+                exit_code=end.exit_code,
+                message=end.reason or reason(end.exit_code, job.output),
+            )
+        elif end.reason is not None and now["status"] == "PREEMPTED":
+            run_directory.set_status(
+                run, "PREEMPTED", exit_code=now["exit_code"], message=end.reason
+            )
+        now = run_directory.read_status(run)
+        line = {"time": time.time(), "run": os.path.relpath(run, workdir), "job": job.group.stem}
+        line |= {name: now.get(name) for name in ("status", "exit_code", "step", "message")}
+        with open(workdir / "ledger.jsonl", "ab", buffering=0) as ledger:
+            ledger.write(run_directory.canonical_json(line) + b"\n")
+
+
+def reason(exit_code: int | None, output: Path) -> str:
+    """Why a process ended that wrote no status: its last words, or what killed it."""
+    if exit_code is not None and exit_code < 0:
+        return f"killed by {signal.Signals(-exit_code).name}"
+    if exit_code == 0:
+        return "its process ended before it was done"
+    return (last_lines(output, 1) or ["its process ended without a word"])[0]
+
+
+def failures(workdir: Path, run: Path) -> list[str]:
+    """Why a run failed: its message, those of the attempts before, and the last lines printed."""
+    attempts = attempts_at(workdir, run)
+    message = run_directory.read_status(run).get("message") or ""
+    lines = [f"attempt {n}: {a['message']}" for n, a in enumerate(attempts[:-1], start=1)]
+    lines.append(message)
+    printed = []
+    if attempts:
+        printed = last_lines(workdir / "jobs" / f"{attempts[-1]['job']}.log", LAST_LINES)
+    return lines + [line for line in printed if not message or message not in line]
+
+
+def attempts_at(workdir: Path, run: Path) -> list[dict[str, Any]]:
+    """The records of the ledger that are of that run, since it was last done or stopped."""
+    file, name = workdir / "ledger.jsonl", os.path.relpath(run, workdir)
+    if not file.exists():
+        return []
+    found = []
+    for line in file.read_bytes().split(b"\n")[:-1]:
+        record = json.loads(line)
+        if record["run"] == name:
+            found = [*found, record] if record["status"] == "FAILED" else []
+    return found
+
+
+def last_lines(file: Path, count: int) -> list[str]:
+    """The last lines of a file that say something; none where there is no file."""
+    return [line.rstrip() for line in tail(file).splitlines() if line.strip()][-count:]
+
+
+def tail(file: Path) -> str:
+    """The end of a file, from the beginning of a line."""
+    if not file.exists():
+        return ""
+    with open(file, "rb") as opened:
+        size = opened.seek(0, os.SEEK_END)
+        opened.seek(max(size - TAIL_BYTES, 0))
+        text = opened.read().decode(errors="replace")
+    return text if size <= TAIL_BYTES else text.partition("\n")[2]

@@ -1,0 +1,174 @@
+"""Sweeps by job arrays: against a Slurm that is started here, where it can be."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import jobs
+import pytest
+import runs
+import slurm_node
+from test_sweep import defined, started
+
+import launch
+from seqgen import ledger, run_directory, sweep
+from seqgen.backends import slurm
+from seqgen.errors import Failure, UsageError
+from seqgen.interrupt import Interrupted
+
+needed = pytest.mark.skipif(slurm_node.why_not() is not None, reason=str(slurm_node.why_not()))
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory):
+    with slurm_node.running(tmp_path_factory.mktemp("slurm")):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(slurm, "POLL_SECONDS", 0.3)
+    monkeypatch.setattr(sweep, "LOOK_SECONDS", 0.0)
+    monkeypatch.setenv("PYTHONPATH", str(runs.ROOT))
+
+
+def swept(workdir, grid, *, number=None, options=("--time=5",), **more):
+    launcher = Path(jobs.__file__)
+    manner = sweep.Manner(launcher, number, slurm=list(options), **more)
+    sweep.main(defined(grid), workdir, manner)
+
+
+def when(condition, act):
+    """Does something in a thread, once the condition holds."""
+
+    def wait():
+        deadline = time.monotonic() + 60
+        while not condition() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        act()
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def ready(workdir):
+    return lambda: list(workdir.glob("runs/*/ready"))
+
+
+def in_queue():
+    return subprocess.check_output(["squeue", "--noheader", "--array"], text=True).splitlines()
+
+
+@pytest.fixture
+def emptied():
+    """Whatever becomes of a test, its jobs leave the queue."""
+    yield
+    with contextlib.suppress(OSError):
+        subprocess.run(["scancel", "--user=root"], capture_output=True)
+
+
+def test_options_are_passed_on_but_for_those_that_the_sweep_sets(capsys):
+    flags = ["--slurm.time=60", "--slurm.cpus_per_task=2", "--slurm.exclusive"]
+    flags = ["--backend=slurm", "--grid=seed=1", *flags]
+    given = launch.parse("sweep", ["launch.py", *flags])
+    options = slurm.checked(launch.command_line.slurm_options(given))
+    assert options == ["--time=60", "--cpus-per-task=2", "--exclusive"]
+    with pytest.raises(UsageError, match=r"--slurm\.job_name is for the sweep to set"):
+        slurm.checked({"job_name": "mine"})
+    for wrong in (["--slurm.time=3"], ["--backend=slurm", "--time_limit=3"]):
+        config = "--config=experiments/adding.py"
+        assert launch.main(["launch.py", "sweep", config, "--grid=seed=1", *wrong]) == 2
+        assert "slurm" in capsys.readouterr().err
+
+
+def test_without_slurm_its_absence_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UsageError, match="needs sbatch, which is not installed"):
+        swept(tmp_path / "sweep", "seed=0")
+
+
+@pytest.mark.slow
+@needed
+def test_jobs_of_an_array_end_as_those_of_a_process(node, emptied, tmp_path, capsys):
+    with pytest.raises(Failure, match="2 done, 4 failed"):
+        swept(tmp_path, "seed=0,1,20,21,22,23", number=2)
+    said = capsys.readouterr().out
+    for sentence in (
+        "seed=20: failed (not finite, 1)",
+        "seed=21: failed (ValueError: a mistake in the program)",
+        "seed=22: failed (error: the data are missing)",
+        "seed=23: failed (killed by SIGKILL)",
+    ):
+        assert sentence in said
+    with pytest.raises(Failure, match="2 done, 4 failed"):
+        swept(tmp_path, "seed=0,1,20,21,22,23")
+    assert started(tmp_path) == [0, 1, 20, 21, 22, 23]
+    swept(tmp_path / "retried", "seed=24", retries=2)
+    assert started(tmp_path / "retried") == [24, 24, 24]
+
+
+@pytest.mark.slow
+@needed
+def test_a_job_that_is_asked_to_make_room_saves_and_goes_on(node, emptied, tmp_path):
+    def near_the_limit():  # as Slurm says it, to the script alone
+        subprocess.run(["scancel", "--signal=USR1", "--batch", "--user=root"], check=True)
+
+    when(ready(tmp_path), near_the_limit)
+    swept(tmp_path, "seed=25")
+    assert started(tmp_path) == [25, 25]
+    (run,) = tmp_path.glob("runs/*")
+    assert run_directory.read_status(run)["attempt"] == 2
+
+
+@pytest.mark.slow
+@needed
+def test_a_signal_leaves_the_jobs_which_the_same_command_follows(node, emptied, tmp_path):
+    when(ready(tmp_path), lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Interrupted, match="1 running, 1 queued; Slurm's jobs go on.*scancel"):
+        swept(tmp_path, "seed=25,0", number=1)
+    shown = sweep.look(defined("seed=25,0"), tmp_path, sweep.Manner(Path()))
+    assert "2 trials" in shown and "1 running, 1 queued" in shown and "to run" not in shown
+    (run,) = {file.parent for file in ready(tmp_path)()}
+    when(
+        lambda: True,
+        lambda: subprocess.run(["scancel", "--signal=TERM", "--full", "--state=RUNNING"]),
+    )
+    swept(tmp_path, "seed=25,0")
+    assert started(tmp_path) == [0, 25, 25]
+    assert run_directory.read_status(run)["status"] == "DONE"
+
+
+@pytest.mark.slow
+@needed
+def test_a_job_that_is_cancelled_stays_so(node, emptied, tmp_path):
+    def cancel():
+        words = slurm.cancelling(tmp_path / "jobs").split()
+        subprocess.run(words, check=True)
+
+    when(ready(tmp_path), cancel)
+    with pytest.raises(Failure, match="1 stopped, 1 to do; run it again"):
+        swept(tmp_path, "seed=30,31", number=1)
+    assert not in_queue()
+    assert started(tmp_path) == [30]
+
+
+@pytest.mark.slow
+@needed
+def test_what_slurm_refuses_is_one_sentence(node, tmp_path):
+    with pytest.raises(UsageError, match="sbatch refused: .*[Ii]nvalid partition"):
+        swept(tmp_path, "seed=0", options=["--partition=nowhere"])
+
+
+@pytest.mark.slow
+@needed
+def test_a_real_trial_by_slurm(node, emptied, tmp_path):
+    config = runs.experiment("procedural", tmp_path)
+    where = f"--workdir={tmp_path / 'sweep'}"
+    command = ["launch.py", "sweep", config, "--grid=seed=0", where, "--backend=slurm"]
+    assert launch.main([*command, "--slurm.time=10"]) == 0
+    (run,) = (tmp_path / "sweep").glob("runs/*")
+    assert ledger.state(run) is ledger.State.DONE
+    assert (run / "report.html").exists()

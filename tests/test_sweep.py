@@ -1,0 +1,277 @@
+"""Nothing runs twice, nothing is lost: the verb `sweep` over jobs that are told what to become."""
+
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import jobs
+import pytest
+import runs
+
+import launch
+from seqgen import config as configs
+from seqgen import ledger, run_directory, run_lock, sweep
+from seqgen.backends import local
+from seqgen.errors import Failure, UsageError
+from seqgen.interrupt import Interrupted
+from seqgen.ledger import State
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(local, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(sweep, "LOOK_SECONDS", 0.0)
+    monkeypatch.setenv("PYTHONPATH", str(runs.ROOT))
+
+
+MANNER = sweep.Manner(Path(jobs.__file__), 2)
+
+
+def defined(grid, **changes):
+    c = configs.default(dataset="adding", model="many_to_one", objective="likelihood")
+    c.num_steps = 3
+    with c.unlocked():
+        c.update(changes)
+    return sweep.define(c, "experiments/adding.py", grid, None, "python launch.py sweep …")
+
+
+def swept(workdir, grid, *, number=2, minutes=None, retries=0, retry_failed=False, **changes):
+    manner = MANNER._replace(
+        jobs=number, minutes=minutes, retries=retries, retry_failed=retry_failed
+    )
+    sweep.main(defined(grid, **changes), workdir, manner)
+
+
+def started(workdir):
+    """The seeds whose jobs have begun, as often as they have."""
+    file = workdir / "started"
+    return sorted(int(line.split()[0]) for line in file.read_text().splitlines())
+
+
+def states(workdir, grid):
+    return [ledger.state(workdir / trial.run) for trial in defined(grid).trials]
+
+
+def test_what_is_done_is_not_done_again_and_another_sweep_adds_its_trials(tmp_path):
+    swept(tmp_path, "seed=0..2")
+    assert started(tmp_path) == [0, 1, 2]
+    before = {f: f.read_bytes() for f in tmp_path.glob("runs/*/*.json*")}
+    swept(tmp_path, "seed=0..2", log_every=7)  # how often a run logs makes it no other run
+    assert started(tmp_path) == [0, 1, 2]
+    assert {f: f.read_bytes() for f in tmp_path.glob("runs/*/*.json*")} == before
+    swept(tmp_path, "model.cell=lstm,gru; seed=2..3")
+    assert started(tmp_path) == [0, 1, 2, 2, 3, 3]
+    stored = json.loads((tmp_path / "sweep.json").read_text())
+    assert [tuple(sorted(t["chosen"].items())) for t in stored["trials"]] == [
+        (("model.cell", cell), ("seed", seed))
+        for cell, seed in [("lstm", n) for n in range(4)] + [("gru", 2), ("gru", 3)]
+    ]
+    assert stored["grid"] == "model.cell=lstm,gru; seed=2..3" and stored["file"] is None
+    for trial in stored["trials"]:
+        assert trial["run"] == f"runs/{trial['digest'][:16]}"
+        assert run_directory.read_status(tmp_path / trial["run"])["status"] == "DONE"
+
+
+def test_a_sweep_around_another_config_is_refused(tmp_path):
+    swept(tmp_path, "seed=0")
+    with pytest.raises(UsageError, match=r"another config \(num_steps: 3 -> 4\)"):
+        swept(tmp_path, "seed=0", num_steps=4)
+    swept(tmp_path, "seed=0; num_steps=3,4")
+    assert started(tmp_path) == [0, 0]
+
+
+def test_failures_are_listed_with_their_last_lines_and_tried_again_when_asked(tmp_path, capsys):
+    grid = "seed=20,21,22,23,1"
+    with pytest.raises(Failure, match="1 done, 4 failed; --retry_failed"):
+        swept(tmp_path, grid)
+    listed = capsys.readouterr().out.partition("failed: ")[2]
+    for sentence in (
+        "seed=20",
+        "  not finite, 1\n",
+        "ValueError: a mistake in the program\n",
+        "  error: the data are missing\n",
+        "  killed by SIGKILL\n",
+    ):
+        assert sentence in listed
+    statuses = [run_directory.read_status(tmp_path / t.run) for t in defined(grid).trials]
+    assert [s["exit_code"] for s in statuses] == [1, 1, 1, -9, 0]
+    with pytest.raises(Failure, match="1 done, 4 failed"):
+        swept(tmp_path, grid)
+    assert started(tmp_path) == [1, 20, 21, 22, 23]
+    assert "  not finite, 1\n" in capsys.readouterr().out
+    with pytest.raises(Failure, match="1 done, 4 failed"):
+        swept(tmp_path, grid, retry_failed=True)
+    assert started(tmp_path) == [1, 20, 20, 21, 21, 22, 22, 23, 23]
+    assert "  attempt 1: not finite, 1\n  not finite, 2\n" in capsys.readouterr().out
+
+
+def test_retries_keep_the_reasons(tmp_path):
+    with pytest.raises(Failure):
+        swept(tmp_path / "once", "seed=24", retries=1)
+    swept(tmp_path / "twice", "seed=24,0", retries=2)
+    assert started(tmp_path / "twice") == [0, 24, 24, 24]
+    ended = [json.loads(line) for line in (tmp_path / "twice/ledger.jsonl").open()]
+    failed = [record["message"] for record in ended if record["status"] == "FAILED"]
+    assert failed == ["not finite, 1", "not finite, 2"]
+
+
+def test_two_sweeps_on_one_directory_are_refused(tmp_path):
+    with run_lock.hold(tmp_path), pytest.raises(UsageError, match=f"process {os.getpid()}"):
+        swept(tmp_path, "seed=0")
+    assert not (tmp_path / "started").exists()
+
+
+def test_a_run_that_another_process_trains_is_left_to_it(tmp_path):
+    (trial,) = defined("seed=0").trials
+    with run_lock.hold(tmp_path / trial.run), pytest.raises(Failure, match="1 done, 1 running"):
+        swept(tmp_path, "seed=0,1")
+    assert started(tmp_path) == [1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_all_save_and_starts_no_more(tmp_path, number, capfd):
+    grid = "seed=30,31,0,1"
+
+    def interrupt():
+        deadline = time.monotonic() + 60
+        while len(list(tmp_path.glob("runs/*/ready"))) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(Interrupted, match="all saved; .*2 stopped, 2 to do: run it again"):
+        swept(tmp_path, grid)
+    assert started(tmp_path) == [30, 31]
+    assert states(tmp_path, grid) == [State.STOPPED, State.STOPPED, State.NEW, State.NEW]
+    swept(tmp_path, "seed=0,1")
+    assert started(tmp_path) == [0, 1, 30, 31]
+
+
+def test_a_time_limit_stops_a_job_and_says_so(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(local, "GRACE_SECONDS", 0.2)
+    with pytest.raises(Failure, match="2 stopped; run it again to go on"):
+        swept(tmp_path, "seed=30,39", minutes=1 / 60)
+    assert capsys.readouterr().out.count("stopped (stopped at its time limit of 1 s)") == 2
+
+
+def test_a_job_that_a_signal_ends_before_it_can_save_goes_on_later(tmp_path):
+    with pytest.raises(Failure, match="1 stopped"):
+        swept(tmp_path, "seed=0", minutes=0.0)
+    assert states(tmp_path, "seed=0") == [State.STOPPED]
+    swept(tmp_path, "seed=0")
+
+
+def test_cores_and_devices_are_divided():
+    for number in range(1, 9):
+        made = local.slots(number, range(8), [])
+        assert sorted(core for slot in made for core in slot.cores) == list(range(8))
+        assert max(len(s.cores) for s in made) - min(len(s.cores) for s in made) <= 1
+    assert [s.cores for s in local.slots(3, (4, 7), [])] == [(4,), (7,), (4,)]
+    two = local.slots(2, range(2), ["3", "5", "6", "7"])
+    assert [s.environ for s in two] == [
+        {"CUDA_VISIBLE_DEVICES": "3,5"},
+        {"CUDA_VISIBLE_DEVICES": "6,7"},
+    ]
+    four = [s.environ for s in local.slots(4, range(2), ["3", "5"])]
+    assert [e["CUDA_VISIBLE_DEVICES"] for e in four] == ["3", "5", "3", "5"]
+    assert {float(e["XLA_PYTHON_CLIENT_MEM_FRACTION"]) for e in four} == {0.45}
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores to divide")
+def test_jobs_have_their_share_of_the_machine(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,GPU-7")
+    swept(tmp_path, "seed=0..3")
+    lines = [line.split() for line in (tmp_path / "started").read_text().splitlines()]
+    shares = {(cores, device) for _, cores, device in lines}
+    half = len(os.sched_getaffinity(0)) // 2
+    cores = [str(core) for core in sorted(os.sched_getaffinity(0))]
+    first, second = ",".join(cores[:half]), ",".join(cores[half:])
+    assert shares == {(first, "4"), (second, "GPU-7")}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "slots", "expected"),
+    [
+        ([16], 1, [16]),
+        ([16], 3, [5, 5, 6]),
+        ([3, 1], 4, [1, 2, 1]),
+        ([1, 1, 1], 2, [1, 1, 1]),
+        ([4, 4, 4], 2, [4, 4, 4]),
+        ([], 2, []),
+    ],
+)
+def test_trials_that_may_share_a_process_fill_the_slots(monkeypatch, sizes, slots, expected):
+    together = iter(range(sum(sizes)))
+    groups = [[next(together) for _ in range(size)] for size in sizes]
+    monkeypatch.setattr(sweep, "alone", lambda _: groups)
+    todo = defined(f"seed=0..{max(sum(sizes) - 1, 0)}").trials[: sum(sizes)]
+    made = sweep.grouped(todo, slots)
+    assert [len(job) for job in made] == expected
+    assert [trial for job in made for trial in job] == todo
+
+
+def test_a_job_of_several_trials_settles_each(tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep, "alone", lambda configs: [list(range(len(configs)))])
+    with pytest.raises(Failure, match="1 done, 3 failed"):
+        swept(tmp_path, "seed=0,20,22,1", number=1)  # the third ends the process
+
+
+def test_a_dry_run_shows_all_and_writes_nothing(tmp_path):
+    def shown(grid):
+        return sweep.look(defined(grid), tmp_path, MANNER)
+
+    assert shown("seed=0..1").endswith(f"2 trials in {tmp_path}: 2 to do; to run in 2 jobs")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(Failure):
+        swept(tmp_path, "seed=0,20")
+    before = sorted(tmp_path.rglob("*"))
+    header, done, failed, new, counted, why, *lines = shown("seed=0,20,1").splitlines()
+    assert header.split() == ["trial", "seed", "state", "step", "loss", "left", "job", "run"]
+    runs_of = [tmp_path / t.run for t in defined("seed=0,20,1").trials]
+    assert done.split() == ["1", "0", "done", "3/3", "0.5", str(runs_of[0])]
+    assert failed.split() == ["2", "20", "failed", "0/3", str(runs_of[1])]
+    assert new.split() == ["3", "1", "to", "do", "1", str(runs_of[2])]
+    assert counted == f"3 trials in {tmp_path}: 1 done, 1 failed, 1 to do; to run in 1 jobs"
+    assert (why, lines) == (f"failed: seed=20 ({runs_of[1]})", ["  not finite, 1"])
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "either --grid='FIELD=VALUE,VALUE; …' or --sweep=FILE.py"),
+        (["--config=experiments/adding.py"], "either --grid"),
+        (["--grid=seed=0..1"], "sweep needs --config"),
+        (["--config=experiments/adding.py", "--grid=sed=1"], "did you mean 'seed'?"),
+        (["--config=experiments/adding.py", "--grid=seed=1", "--jobs=0"], "jobs"),
+        (["--sweep=nowhere.py"], "unknown sweep 'nowhere.py'"),
+        (["--sweep=experiments/adding.py"], "no attribute 'get_sweep'"),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments, sentence, capsys, tmp_path):
+    assert launch.main(["launch.py", "sweep", f"--workdir={tmp_path / 'x'}", *arguments]) == 2
+    err = capsys.readouterr().err
+    assert sentence in err and len(err.strip().splitlines()) == 1
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.slow
+def test_a_real_sweep_leaves_the_runs_that_training_alone_leaves(tmp_path, capsys):
+    config, where = runs.experiment("procedural", tmp_path), tmp_path / "sweep"
+    command = ["launch.py", "sweep", config, "--grid=seed=0,1", f"--workdir={where}"]
+    assert launch.main(command) == 0
+    alone = runs.launch(tmp_path / "alone", config, "--config.seed=1")
+    assert alone.wait() == 0, alone.stdout.read()
+    c = runs.small("procedural", tmp_path)
+    c.seed = 1
+    (one,) = [
+        r for r in where.glob("runs/*") if json.loads((r / "config.json").read_text())["seed"]
+    ]
+    runs.assert_same_bytes(runs.final_state(c, one), runs.final_state(c, tmp_path / "alone"))
+    assert (one / "report.html").exists()
+    capsys.readouterr()
+    assert launch.main(command) == 0
+    assert "2 done" in capsys.readouterr().out
