@@ -13,15 +13,18 @@ import runs
 
 import launch
 from seqgen import config as configs
-from seqgen import ledger, run_directory, run_lock, sweep
+from seqgen import lanes, ledger, run_directory, run_lock, sweep
 from seqgen.backends import local
 from seqgen.errors import Failure, UsageError
 from seqgen.interrupt import Interrupted
 from seqgen.ledger import State
 
+SHARING = lanes.groups
+
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
+    monkeypatch.setattr(lanes, "groups", lambda configs: [[n] for n in range(len(configs))])
     monkeypatch.setattr(local, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(sweep, "LOOK_SECONDS", 0.0)
     monkeypatch.setenv("PYTHONPATH", str(runs.ROOT))
@@ -206,7 +209,7 @@ def test_jobs_have_their_share_of_the_machine(tmp_path, monkeypatch):
 def test_trials_that_may_share_a_process_fill_the_slots(monkeypatch, sizes, slots, expected):
     together = iter(range(sum(sizes)))
     groups = [[next(together) for _ in range(size)] for size in sizes]
-    monkeypatch.setattr(sweep, "alone", lambda _: groups)
+    monkeypatch.setattr(lanes, "groups", lambda _: groups)
     todo = defined(f"seed=0..{max(sum(sizes) - 1, 0)}").trials[: sum(sizes)]
     made = sweep.grouped(todo, slots)
     assert [len(job) for job in made] == expected
@@ -214,7 +217,7 @@ def test_trials_that_may_share_a_process_fill_the_slots(monkeypatch, sizes, slot
 
 
 def test_a_job_of_several_trials_settles_each(tmp_path, monkeypatch):
-    monkeypatch.setattr(sweep, "alone", lambda configs: [list(range(len(configs)))])
+    monkeypatch.setattr(lanes, "groups", lambda configs: [list(range(len(configs)))])
     with pytest.raises(Failure, match="1 done, 3 failed"):
         swept(tmp_path, "seed=0,20,22,1", number=1)  # the third ends the process
 
@@ -259,7 +262,7 @@ def test_bad_input_is_one_sentence(arguments, sentence, capsys, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_real_sweep_leaves_the_runs_that_training_alone_leaves(tmp_path, capsys):
+def test_a_real_sweep_leaves_the_runs_that_training_alone_leaves(tmp_path, capsys, monkeypatch):
     config, where = runs.experiment("procedural", tmp_path), tmp_path / "sweep"
     command = ["launch.py", "sweep", config, "--grid=seed=0,1", f"--workdir={where}"]
     assert launch.main(command) == 0
@@ -275,3 +278,15 @@ def test_a_real_sweep_leaves_the_runs_that_training_alone_leaves(tmp_path, capsy
     capsys.readouterr()
     assert launch.main(command) == 0
     assert "2 done" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_trials_that_differ_in_their_seeds_are_lanes_of_one_process(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(lanes, "groups", SHARING)
+    config, where = runs.experiment("procedural", tmp_path), tmp_path / "sweep"
+    grid = "--grid=seed=0,1"
+    assert launch.main(["launch.py", "sweep", config, grid, f"--workdir={where}"]) == 0
+    assert "2 done" in capsys.readouterr().out
+    (job,) = (where / "jobs").glob("*.txt")
+    assert len(job.read_text().splitlines()) == 2
+    assert len(list(where.glob("runs/*/report.html"))) == 2
