@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from seqgen import backend, environment, evidence, run_directory, train, trials
+from seqgen import backend, environment, evidence, lanes, run_directory, trials
 from seqgen.claims import Check, Claim, Key, Reference, Rows, estimates, judged, together
 from seqgen.errors import Failure, UsageError, unknown
 from seqgen.metrics.intervals import Estimate
@@ -60,11 +60,15 @@ def study(folder: Path, name: str, workdir: Path, *, compilation_cache: bool) ->
     written = run_directory.file_digest(folder / f"{name}.py")  # before anything is measured
     say(f"{name}: {claim.sentence}")
     where = {key: trials.directory(config, workdir) for key, config in claim.runs.items()}
-    for number, (key, config) in enumerate(claim.runs.items(), start=1):
-        state = "finished before" if is_done(where[key]) else "training"
+    missing = [key for key in where if not is_done(where[key])]
+    for number, key in enumerate(where, start=1):
+        state = "to be trained" if key in missing else "finished before"
         say(f"[{number}/{len(where)}] {spoken(key)}: {state}, {where[key]}")
-        if not is_done(where[key]):
-            train.train(config, where[key], compilation_cache=compilation_cache)
+    lanes.train(
+        [claim.runs[key] for key in missing],
+        [where[key] for key in missing],
+        compilation_cache=compilation_cache,
+    )
     seen, rows = {key: evidence.load(path) for key, path in where.items()}, {}
     for number, key in enumerate(seen, start=1):
         say(f"[{number}/{len(where)}] {spoken(key)}: measuring")

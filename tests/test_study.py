@@ -48,6 +48,16 @@ def write(folder, name, threshold=8.0, minutes=1.0, change="pass"):
     (folder / f"{name}.py").write_text(text)
 
 
+def each(train):
+    """Training of several runs by that of one, one after the other."""
+
+    def together(all_configs, workdirs, *, compilation_cache):
+        for config, workdir in zip(all_configs, workdirs, strict=True):
+            train(config, workdir, compilation_cache=compilation_cache)
+
+    return together
+
+
 @pytest.fixture
 def trained(monkeypatch):
     """Training as the mark that it is done, and where it was done; evidence is the number 10."""
@@ -58,7 +68,7 @@ def trained(monkeypatch):
         done.append(config.seed)
         run_directory.set_status(workdir, "DONE")
 
-    monkeypatch.setattr(study.train, "train", train)
+    monkeypatch.setattr(study.lanes, "train", each(train))
     monkeypatch.setattr(study.evidence, "load", lambda path: 10.0)
     monkeypatch.setattr(backend, "start", lambda *_, **__: None)
     return done
@@ -90,7 +100,7 @@ def test_what_is_found_is_stored_and_said(folder, trained, capsys, threshold, wo
     assert reference == {"of": "chance", "value": 0.125, "source": "a coin thrown three times"}
     said = capsys.readouterr().out
     assert "  chance: 0.125 (a coin thrown three times)\n" in said
-    assert f"toy: {word}" in said and "[2/3] ae, seed 1: training" in said
+    assert f"toy: {word}" in said and "[2/3] ae, seed 1: to be trained" in said
     assert f"11 (8.516 to 13.48), claimed above {threshold:g}: {word}" in said
 
 
@@ -114,15 +124,15 @@ def test_finished_runs_are_used_again_also_by_other_claims(folder, trained):
 
 def test_a_killed_study_goes_on(folder, trained, monkeypatch):
     write(folder, "toy")
-    whole, places = study.train.train, []
+    whole, places = study.lanes.train, []
 
     def killed(config, workdir, *, compilation_cache):
         if config.seed == 1:
             places.append(workdir)
             raise Interrupted("SIGTERM")
-        whole(config, workdir, compilation_cache=compilation_cache)
+        whole([config], [workdir], compilation_cache=compilation_cache)
 
-    monkeypatch.setattr(study.train, "train", killed)
+    monkeypatch.setattr(study.lanes, "train", each(killed))
     with pytest.raises(Interrupted):
         studied(folder, "toy")
     assert trained == [0]
@@ -135,7 +145,7 @@ def test_a_killed_study_goes_on(folder, trained, monkeypatch):
         run_directory.folder(workdir, "")
         run_directory.set_status(workdir, "DONE")
 
-    monkeypatch.setattr(study.train, "train", resumed)
+    monkeypatch.setattr(study.lanes, "train", each(resumed))
     assert studied(folder, "toy")["verdict"] == SUPPORTED
     assert trained == [0, 1, 2]
 
@@ -164,7 +174,7 @@ def test_what_is_finished_needs_no_minutes(folder, trained):
     claim, workdir = study.load(folder, "toy"), folder.parent / "studies"
     assert study.minutes_left(claim, workdir) == 30
     place = trials.directory(claim.runs["ae", 1], workdir)
-    study.train.train(claim.runs["ae", 1], place, compilation_cache=False)
+    study.lanes.train([claim.runs["ae", 1]], [place], compilation_cache=False)
     assert study.minutes_left(claim, workdir) == pytest.approx(20)
     studied(folder, "toy")
     assert study.minutes_left(claim, workdir) == 0
@@ -173,14 +183,14 @@ def test_what_is_finished_needs_no_minutes(folder, trained):
 def test_a_claim_that_fails_leaves_the_others_their_verdicts(folder, trained, monkeypatch, capsys):
     write(folder, "bad", change="c.num_steps = 9")
     write(folder, "good", minutes=2.0)
-    whole = study.train.train
+    whole = study.lanes.train
 
     def train(config, workdir, **how):
         if config.num_steps == 9:
             raise Failure("the loss was not finite")
-        whole(config, workdir, **how)
+        whole([config], [workdir], **how)
 
-    monkeypatch.setattr(study.train, "train", train)
+    monkeypatch.setattr(study.lanes, "train", each(train))
     with pytest.raises(Failure, match="not decided: bad"):
         every(folder)
     said = capsys.readouterr().out
