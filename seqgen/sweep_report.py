@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from seqgen import curves, page, sweep_results
+from seqgen import curves, ledger, page, sweep_results
 from seqgen.metrics.intervals import Estimate
 from seqgen.sweep_results import Results, Summary, Trial
 
@@ -58,7 +58,7 @@ def sentence(results: Results) -> str:
     """What was swept, and by which number trials are compared."""
     better = "larger" if results.larger_is_better else "smaller"
     return (
-        f"{results.experiment}, {results.definition or 'no grid'}. {counted(results.trials)}. "
+        f"{results.definition}. {counted(results.trials)}. "
         "Trials are compared by the "
         f"{watched(results)} in validation of their best checkpoint ({better} is better), which is "
         "the number that chose it. Intervals are over seeds, of trials that are done."
@@ -291,10 +291,10 @@ def link(trial: Trial, workdir: Path) -> page.Cell:
 
 
 def last_lines(results: Results, trial: Trial, workdir: Path) -> str:
-    """Why a trial failed, and the end of its log."""
-    log = trial.workdir / "log.txt"
-    lines = log.read_text("utf-8", errors="replace").splitlines() if log.exists() else []
+    """Why a trial failed: what it printed at last, and before that the end of its log."""
+    log = ledger.last_lines(trial.workdir / "log.txt", LINES)
+    printed = [w for w in ledger.failures(workdir, trial.workdir) if w != trial.message]
     name = trial.workdir.relative_to(workdir).as_posix()
     told = trial.message or "its process ended and said nothing"
-    end = f"<pre>{html.escape(chr(10).join(lines[-LINES:]))}</pre>" if lines else ""
+    end = f"<pre>{html.escape(chr(10).join([*log, *filter(None, printed)]))}</pre>"
     return page.folded(f"{called(results, trial)} ({name}): {told}", end)
