@@ -108,9 +108,9 @@ def of(one: Summary) -> page.Cell:
 
 
 def estimate(mean: Estimate) -> tuple[page.Cell, page.Cell]:
-    """Of one seed there is a mean, and no interval."""
-    reach = mean.high - mean.value
-    return page.number(mean.value), page.number(reach if math.isfinite(reach) else None, 2)
+    """Of one seed there is a mean and no interval; of none there is neither."""
+    finite = [None if not math.isfinite(x) else x for x in (mean.value, mean.high - mean.value)]
+    return page.number(finite[0]), page.number(finite[1], 2)
 
 
 def effect_rows(results: Results) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:

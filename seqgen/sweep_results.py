@@ -87,8 +87,8 @@ def load(workdir: Path) -> Results:
     seen = set()
     for entry in stored["trials"]:
         run = workdir / entry["run"]
-        if not (run / "metrics.jsonl").exists():
-            continue
+        if not all((run / f"{name}.json").exists() for name in ("spec", "environment")):
+            continue  # not begun
         config = run_directory.read_json(run / "config.json", ("monitor", *configs.PARTS))
         monitors[run] = config["monitor"]
         watched = watched or config["monitor"] or "loss"
