@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from seqgen import curves, page, sweep_results
+from seqgen import curves, ledger, page, sweep_results
 from seqgen.metrics.intervals import Estimate
 from seqgen.sweep_results import Results, Summary, Trial
 
@@ -58,7 +58,7 @@ def sentence(results: Results) -> str:
     """What was swept, and by which number trials are compared."""
     better = "larger" if results.larger_is_better else "smaller"
     return (
-        f"{results.experiment}, {results.definition or 'no grid'}. {counted(results.trials)}. "
+        f"{results.definition}. {counted(results.trials)}. "
         "Trials are compared by the "
         f"{watched(results)} in validation of their best checkpoint ({better} is better), which is "
         "the number that chose it. Intervals are over seeds, of trials that are done."
@@ -108,9 +108,9 @@ def of(one: Summary) -> page.Cell:
 
 
 def estimate(mean: Estimate) -> tuple[page.Cell, page.Cell]:
-    """Of one seed there is a mean, and no interval."""
-    reach = mean.high - mean.value
-    return page.number(mean.value), page.number(reach if math.isfinite(reach) else None, 2)
+    """Of one seed there is a mean and no interval; of none there is neither."""
+    finite = [None if not math.isfinite(x) else x for x in (mean.value, mean.high - mean.value)]
+    return page.number(finite[0]), page.number(finite[1], 2)
 
 
 def effect_rows(results: Results) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
@@ -291,10 +291,10 @@ def link(trial: Trial, workdir: Path) -> page.Cell:
 
 
 def last_lines(results: Results, trial: Trial, workdir: Path) -> str:
-    """Why a trial failed, and the end of its log."""
-    log = trial.workdir / "log.txt"
-    lines = log.read_text("utf-8", errors="replace").splitlines() if log.exists() else []
+    """Why a trial failed: what it printed at last, and before that the end of its log."""
+    log = ledger.last_lines(trial.workdir / "log.txt", LINES)
+    printed = [w for w in ledger.failures(workdir, trial.workdir) if w != trial.message]
     name = trial.workdir.relative_to(workdir).as_posix()
     told = trial.message or "its process ended and said nothing"
-    end = f"<pre>{html.escape(chr(10).join(lines[-LINES:]))}</pre>" if lines else ""
+    end = f"<pre>{html.escape(chr(10).join([*log, *filter(None, printed)]))}</pre>"
     return page.folded(f"{called(results, trial)} ({name}): {told}", end)

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from seqgen import config as configs
 from seqgen import predictions, run_directory, run_lock
 from seqgen import run as runs
 from seqgen.metrics import Meaning
@@ -46,8 +47,7 @@ class Trial(NamedTuple):
 class Results(NamedTuple):
     """A sweep."""
 
-    experiment: str
-    definition: str  # the grid, or the file
+    definition: str  # its experiment, its grid or its file
     watched: str  # the number that the best trial has the best of
     meanings: dict[str, Meaning]
     trials: list[Trial]
@@ -83,20 +83,25 @@ class Effect(NamedTuple):
 def load(workdir: Path) -> Results:
     """Raises UsageError for a damaged record."""
     stored = run_directory.read_json(workdir / "sweep.json", ("experiment", "trials"))
-    definition = stored.get("grid") or stored.get("file") or ""
-    begun = [t for t in stored["trials"] if (workdir / t["run"] / "metrics.jsonl").exists()]
-    if not begun:
-        nothing = {"loss": Meaning("", larger_is_better=False)}
-        trials = [to_do(workdir / t["run"], t["chosen"]) for t in stored["trials"]]
-        return Results(stored["experiment"], definition, "loss", nothing, trials)
-    first = runs.load(workdir / begun[0]["run"])  # the others measure the same
-    meanings = predictions.reports(first)
-    watched = first.config.monitor or "loss"
-    trials = [
-        trial(workdir / t["run"], t["chosen"], watched, meanings, first.config.monitor is None)
-        for t in stored["trials"]
-    ]
-    return Results(stored["experiment"], definition, watched, meanings, told_apart(trials))
+    watched, meanings, monitors = None, {"loss": Meaning("", larger_is_better=False)}, {}
+    seen = set()
+    for entry in stored["trials"]:
+        run = workdir / entry["run"]
+        if not all((run / f"{name}.json").exists() for name in ("spec", "environment")):
+            continue  # not begun
+        config = run_directory.read_json(run / "config.json", ("monitor", *configs.PARTS))
+        monitors[run] = config["monitor"]
+        watched = watched or config["monitor"] or "loss"
+        parts = tuple(config[kind]["name"] for kind in configs.PARTS)
+        if parts not in seen:  # trials of the same parts report the same numbers
+            meanings = predictions.reports(runs.load(run)) | meanings
+            seen.add(parts)
+    trials = []
+    for entry in stored["trials"]:
+        run = workdir / entry["run"]
+        trials.append(trial(run, entry["chosen"], watched or "loss", monitors.get(run), meanings))
+    named = (stored[name] for name in ("experiment", "grid", "file") if stored.get(name))
+    return Results(", ".join(named), watched or "loss", meanings, told_apart(trials))
 
 
 def told_apart(trials: list[Trial]) -> list[Trial]:
@@ -119,20 +124,16 @@ def trial(
     workdir: Path,
     chosen: dict[str, Any],
     watched: str,
+    monitor: str | None,
     meanings: dict[str, Meaning],
-    latest: bool,
 ) -> Trial:
-    """latest: whether the best checkpoint is the latest, as of runs that watch no number."""
+    """monitor: what chooses its best checkpoint; None: that is the latest."""
     if not (workdir / "status.json").exists():
         return to_do(workdir, chosen)
     status = run_directory.read_status(workdir)
     begun = (workdir / "metrics.jsonl").exists()
     records = run_directory.read_metrics(workdir) if begun else []
-    seen = [(float(r[watched]), r["step"]) for r in records if watched in valid(r)]
-    seen = [(value, step) for value, step in seen if math.isfinite(value)]
-    sign = -1 if meanings[watched].larger_is_better else 1
-    best = seen[-1:] if latest else sorted(seen, key=lambda one: (sign * one[0], one[1]))[:1]
-    value, step = best[0] if best else (math.nan, None)
+    best = best_record(records, watched if monitor is None else monitor, monitor, meanings)
     return Trial(
         workdir,
         chosen,
@@ -140,14 +141,26 @@ def trial(
         status.get("step", 0),
         status.get("message") or "",
         records,
-        value,
-        step,
-        *measured(workdir, step),
+        float(best.get(watched, math.nan)),
+        best.get("step"),
+        *measured(workdir, best.get("step")),
     )
 
 
-def valid(record: dict[str, Any]) -> dict[str, Any]:
-    return record if record["split"] == "valid" else {}
+def best_record(
+    records: list[dict[str, Any]],
+    name: str,
+    monitor: str | None,
+    meanings: dict[str, Meaning],
+) -> dict[str, Any]:
+    """The validation of the best checkpoint; empty where the number was never finite."""
+    seen = [r for r in records if r["split"] == "valid" and math.isfinite(r.get(name, math.nan))]
+    if not seen:
+        return {}
+    if monitor is None:
+        return seen[-1]
+    sign = -1 if meanings[monitor].larger_is_better else 1
+    return min(seen, key=lambda record: sign * record[name])  # the first of equal ones
 
 
 def measured(workdir: Path, step: int | None) -> tuple[str, dict[str, float]]:

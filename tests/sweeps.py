@@ -47,12 +47,18 @@ def run(
         run_directory.write_json(workdir / "evaluations" / f"test-{best}.json", stored)
 
 
-def sweep(workdir: Path, trials: list[dict[str, Any]], grid: str | None = "seed=0..2") -> None:
+def sweep(
+    workdir: Path,
+    trials: list[dict[str, Any]],
+    grid: str | None = "seed=0..2",
+    experiment: str | None = "adding",
+) -> None:
     """Its record alone; a trial's run is runs/ and its number."""
     workdir.mkdir(parents=True, exist_ok=True)
     stored = [
         {"digest": f"{number:064x}", "run": f"runs/{number}", "chosen": chosen}
         for number, chosen in enumerate(trials)
     ]
-    record = {"experiment": "adding", "grid": grid, "file": None, "trials": stored}
+    file = "sweep.py" if grid is None else None
+    record = {"experiment": experiment, "grid": grid, "file": file, "trials": stored}
     run_directory.write_json(workdir / "sweep.json", record)

@@ -1,5 +1,6 @@
 """The numbers on a sweep's page are those that its runs' records give, computed another way."""
 
+import json
 import math
 import re
 import statistics
@@ -9,7 +10,9 @@ import pytest
 import sweeps
 from test_page import figures
 
+from seqgen import config as configs
 from seqgen import report, run_lock, sweep_report, sweep_results
+from seqgen.metrics import Meaning
 
 SEEDS = range(3)
 STUDENT = {2: 12.706204736, 3: 4.302652730}  # of a 95 % interval, by the number of runs
@@ -121,7 +124,7 @@ def test_an_effect_is_an_average_over_settings_then_over_seeds(tmp_path):
         sweep_results.Trial(tmp_path, t, "DONE", 1, "", [], x, 1, "", {})
         for t, x in zip(trials, numbers, strict=True)
     ]
-    results = sweep_results.Results("", "", "loss", {}, found)
+    results = sweep_results.Results("", "loss", {}, found)
     assert results.fields == ["a", "b"]
     effect = sweep_results.effect(results, "a")  # differences 2 and 0 of seed 0, 6 of seed 1
     assert effect.compared == 2
@@ -148,6 +151,50 @@ def test_trials_stand_best_first_with_links_and_the_failed_with_their_last_lines
     assert failed.count("line 39 of the log") == 2
     assert f"line {40 - sweep_report.LINES} of" in failed
     assert f"line {39 - sweep_report.LINES} of" not in failed
+
+
+def test_the_best_checkpoint_is_the_one_that_the_monitor_chose():
+    records = [
+        {"step": step, "split": "valid", "loss": loss, "accuracy": accuracy}
+        for step, loss, accuracy in (
+            (1, 0.5, 0.7),
+            (2, 0.4, 0.6),
+            (3, math.nan, 0.7),
+            (4, 0.9, 0.1),
+        )
+    ]
+    records.append({"step": 5, "split": "train", "loss": 0.0, "accuracy": 1.0})
+    meanings = {"loss": Meaning("", False), "accuracy": Meaning("", True)}
+    for number, monitor, step in (
+        ("loss", "loss", 2),
+        ("accuracy", "accuracy", 1),
+        ("loss", None, 4),
+    ):
+        assert sweep_results.best_record(records, number, monitor, meanings)["step"] == step
+    assert sweep_results.best_record(records[2:3], "loss", "loss", meanings) == {}
+
+
+def test_experiments_of_other_parts_and_monitors_stand_in_one_table(tmp_path):
+    made = configs.default(dataset="points", model="vae", objective="elbo")
+    made.model.latent_size, made.model.likelihood = 1, "gaussian"
+    trials = [{"config": "adding.py"}, {"config": "adding.py:last"}, {"config": "points.py"}]
+    sweeps.sweep(tmp_path, trials, experiment=None, grid=None)
+    for number, config in enumerate((sweeps.adding(), sweeps.adding(monitor=None), made)):
+        losses = {10: 1.0 + number, 20: 2.0 + number}
+        sweeps.run(tmp_path / "runs" / str(number), config, losses, {"loss": 0.5})
+    results = sweep_results.load(tmp_path)
+    assert [(t.best, t.best_step) for t in results.trials] == [(1.0, 10), (3.0, 20), (3.0, 10)]
+    assert {"squared_error", "elbo"} <= results.meanings.keys()
+    assert "sweep.py. 3 trials: 3 DONE." in report.report(tmp_path).read_text()
+
+
+def test_what_a_failed_trial_printed_stands_below_its_log(sweep):
+    (sweep / "jobs").mkdir()
+    (sweep / "jobs" / "a.log").write_text("Traceback\nstep 7: <not> finite\nan unexpected <end>\n")
+    record = {"run": "runs/4", "job": "a", "status": "FAILED", "message": "step 7: <not> finite"}
+    (sweep / "ledger.jsonl").write_text(json.dumps(record) + "\n")
+    failed = report.report(sweep).read_text().split("<h2>Failed trials</h2>")[1]
+    assert "line 39 of the log\nTraceback\nan unexpected &lt;end&gt;</pre>" in failed
 
 
 def test_a_run_that_is_held_is_running(sweep):
