@@ -127,7 +127,8 @@ def test_identity_is_what_decides_the_weights():
 
     plain = found()
     assert plain == found(log_every=7) == found(checkpoint_every=9) == found(schedule_steps=3)
-    assert len({plain, found(seed=1), found(num_steps=4), found(schedule_steps=2)}) == 4
+    longer, other = found(num_steps=4, schedule_steps=3), found(schedule_steps=2)
+    assert len({plain, found(seed=1), found(num_steps=4), longer, other}) == 5
 
 
 def test_equal_trials_are_one(written):
