@@ -1,9 +1,11 @@
 """Sweeps are what their combinators say, and a trial is known by what decides its weights."""
 
 import math
+import re
 
 import numpy as np
 import pytest
+import runs
 
 from seqgen import config as configs
 from seqgen import trials
@@ -185,3 +187,14 @@ def test_a_slip_in_a_file_is_one_sentence(written, sweep, sentence):
     with pytest.raises(UsageError, match=sentence) as caught:
         trials.of_file(written(sweep), adding())
     assert "\n" not in str(caught.value)
+
+
+def test_the_readmes_sweep_is_one(tmp_path):
+    section = (runs.ROOT / "README.md").read_text().split("## Sweeps")[1].split("\n## ")[0]
+    (text,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    (tmp_path / "rates.py").write_text(text)
+    found = trials.of_file(str(tmp_path / "rates.py"), adding())
+    assert len(found) == 42
+    assert {t.config.model.hidden_size for t in found[40:]} == {64, 128}
+    for grid_text in re.findall(r"--grid='(model.*?)'", section):
+        assert len(trials.of_grid(grid_text, adding())) == 32
