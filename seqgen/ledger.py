@@ -51,7 +51,12 @@ def state(run: Path) -> State:
 
 
 def read(workdir: Path) -> dict[str, Any] | None:
-    """`sweep.json`, None where the directory holds no sweep yet."""
+    """`sweep.json`, None where the directory holds no sweep yet.
+
+    Raises UsageError where it holds a run.
+    """
+    if (workdir / "config.json").exists():
+        raise UsageError(f"{workdir} holds a run; give another --workdir for a sweep")
     file = workdir / "sweep.json"
     return run_directory.read_json(file, KEYS) if file.exists() else None
 

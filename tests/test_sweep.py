@@ -84,6 +84,9 @@ def test_a_sweep_around_another_config_is_refused(tmp_path):
         swept(tmp_path, "seed=0", num_steps=4)
     swept(tmp_path, "seed=0; num_steps=3,4")
     assert started(tmp_path) == [0, 0]
+    (run, _) = tmp_path.glob("runs/*")
+    with pytest.raises(UsageError, match="holds a run"):
+        swept(run, "seed=0")
 
 
 def test_failures_are_listed_with_their_last_lines_and_tried_again_when_asked(tmp_path, capsys):
