@@ -94,7 +94,10 @@ def running(folder: Path) -> Iterator[None]:
         subprocess.run(["scancel", "--user=root"], capture_output=True)
         for daemon in daemons:
             daemon.terminate()
-            daemon.wait(30)
+            try:
+                daemon.wait(30)
+            except subprocess.TimeoutExpired:
+                daemon.kill()
         if before is None:
             del os.environ["SLURM_CONF"]
         else:
