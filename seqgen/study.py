@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from seqgen import backend, environment, evidence, lanes, run_directory, trials
+from seqgen import backend, environment, evidence, lanes, report, run_directory, trials
 from seqgen.claims import Check, Claim, Key, Reference, Rows, estimates, judged, together
 from seqgen.errors import Failure, UsageError, unknown
 from seqgen.metrics.intervals import Estimate
@@ -174,3 +174,4 @@ def main(
         every(folder, workdir, budget, compilation_cache=compilation_cache)
     else:
         study(folder, name, workdir, compilation_cache=compilation_cache)
+    say(f"report: {report.report(workdir)}")

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from ml_collections import config_dict
 
 from seqgen import config as configs
-from seqgen import lanes, ledger, run_directory, run_lock, standings, trials
+from seqgen import lanes, ledger, report, run_directory, run_lock, standings, trials
 from seqgen.backends import End, Job, local, slurm
 from seqgen.errors import Failure, UsageError
 from seqgen.interrupt import Interrupt, Interrupted
@@ -165,6 +165,7 @@ def main(definition: Definition, workdir: Path, manner: Manner) -> None:
         counted = f"{len(found)} trials in {workdir}: {standings.counted(states.values())}"
         if interrupt.requested:
             raise Interrupted(interrupt.requested, go_on(counted, workdir, bool(queued)))
+        progress.say(f"report: {report.report(workdir)}")
         conclude(counted, set(states.values()))
         progress.say(counted)
 
