@@ -1,8 +1,10 @@
 """MNIST out of noise and a class: an adversarial game of convolutions.
 
 python launch.py train --config=experiments/mnist_gan.py        (default, fashion)
-66 minutes on one CPU core by the time of a step of networks with a layer more each (0.33 s): only
-its start was run, with those and other settings. Needs $SEQGEN_DATA/mnist; fashion, which was not
+35 minutes on one CPU core, counting its work alone: the machine was busy. One seed, test coverage
+0.77, a classifier tells 71.0 % of real and generated digits apart; 92.2 % of 2,500 samples are
+recognised as the class asked by the classifier of mnist_rows (of held-out digits 98.5 %), where 95 %
+were hoped for: most are digits, some are smudges. Needs $SEQGEN_DATA/mnist; fashion, which was not
 run, $SEQGEN_DATA/fashion.
 """
 

@@ -190,7 +190,7 @@ def test_a_slip_in_a_file_is_one_sentence(written, sweep, sentence):
 
 
 def test_the_readmes_sweep_is_one(tmp_path):
-    section = (runs.ROOT / "README.md").read_text().split("## Sweeps")[1].split("\n## ")[0]
+    section = (runs.ROOT / "README.md").read_text().split("### Sweep\n")[1].split("\n### ")[0]
     (text,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     (tmp_path / "rates.py").write_text(text)
     found = trials.of_file(str(tmp_path / "rates.py"), adding())
