@@ -8,7 +8,6 @@ another verb stopped by Ctrl-C.
 
 import dataclasses
 import math
-import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -29,10 +28,10 @@ from seqgen import (
     listing,
     overrides,
     report,
-    run,
     study,
     sweep,
     train,
+    verb_config,
     verify,
 )
 from seqgen.backends import slurm
@@ -220,17 +219,22 @@ class Verb(NamedTuple):
     run: Callable[[flags.FlagValues], int]
     define: Callable[[flags.FlagValues], None]
     needs: str | None  # the flag that must be given
+    complete: Callable[[list[str], flags.FlagValues], list[str]] = verb_config.as_given
 
 
 VERBS = {
-    "train": Verb(run_train, command_line.define_train, None),
-    "evaluate": Verb(run_evaluate, command_line.define_evaluate, "workdir"),
+    "train": Verb(run_train, command_line.define_train, None, verb_config.of_train),
+    "evaluate": Verb(
+        run_evaluate, command_line.define_evaluate, "workdir", verb_config.of_evaluate
+    ),
     "compare": Verb(run_compare, command_line.define_compare, "workdir"),
     "generate": Verb(run_generate, command_line.define_generate, "workdir"),
-    "diagnose": Verb(run_diagnose, command_line.define_diagnose, "workdir"),
+    "diagnose": Verb(
+        run_diagnose, command_line.define_diagnose, "workdir", verb_config.of_diagnose
+    ),
     "verify": Verb(run_verify, command_line.define_verify, "file"),
     "export": Verb(run_export, command_line.define_export, "workdir"),
-    "sweep": Verb(run_sweep, command_line.define_sweep, None),
+    "sweep": Verb(run_sweep, command_line.define_sweep, None, verb_config.of_sweep),
     "study": Verb(run_study, command_line.define_study, None),
     "report": Verb(run_report, command_line.define_workdir, "workdir"),
     "list": Verb(run_list, lambda values: None, None),
@@ -242,28 +246,7 @@ def parse(name: str, argv: list[str]) -> flags.FlagValues:
     verb, values = VERBS[name], flags.FlagValues()
     verb.define(values)
     try:
-        flagged = {argument.partition("=")[0].partition(".")[0] for argument in argv}
-        if name == "train" and ("--config" in flagged or "--group" not in flagged):
-            argv, reference = overrides.from_command_line(argv, values)
-            values.set_default("workdir", str(Path("runs") / overrides.called(reference)))
-        if name == "diagnose" and "--config" in flagged:
-            argv, _ = overrides.from_command_line(argv, values)
-        if name == "sweep":
-            argv = [re.sub(r"^--slurm\.", "--slurm=", a) for a in argv]
-            reference = None
-            if "--config" in flagged:
-                argv, reference = overrides.from_command_line(argv, values)
-            flags.DEFINE_string("experiment", reference, "what --config names", flag_values=values)
-        if name == "evaluate":
-            if any(argument.partition("=")[0] == "--config" for argument in argv):
-                raise UsageError(
-                    "evaluate reads the run's own config and takes only "
-                    "--config.dataset.FIELD=VALUE"
-                )
-            values(argv, known_only=True)  # the run's config says which overrides there are
-            if values.workdir is not None:
-                stored = run.load(values.workdir).config
-                argv = overrides.define_overrides(stored, argv, values)
+        argv = verb.complete(argv, values)
         stray = values(argv)[1:]
     except flags.Error as error:
         raise UsageError(" ".join(str(error).split())) from error

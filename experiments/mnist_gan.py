@@ -3,9 +3,9 @@
 python launch.py train --config=experiments/mnist_gan.py        (default, fashion)
 35 minutes on one CPU core, counting its work alone: the machine was busy. One seed, test coverage
 0.77, a classifier tells 71.0 % of real and generated digits apart; 92.2 % of 2,500 samples are
-recognised as the class asked by the classifier of mnist_rows (of held-out digits 98.5 %), where 95 %
-were hoped for: most are digits, some are smudges. Needs $SEQGEN_DATA/mnist; fashion, which was not
-run, $SEQGEN_DATA/fashion.
+recognised as the class asked by the classifier of mnist_rows (of held-out digits 98.5 %), where
+95 % were hoped for: most are digits, some are smudges. Needs $SEQGEN_DATA/mnist; fashion, which was
+not run, $SEQGEN_DATA/fashion.
 """
 
 from ml_collections import config_dict

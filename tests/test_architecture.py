@@ -59,6 +59,7 @@ ORDER = (
     "standings",
     "meter",
     "run",
+    "verb_config",
     "parts",
     "marks",
     "pictures",
