@@ -5,7 +5,8 @@ python launch.py train --config=experiments/ring_gan.py        (default, quick, 
 samples within 3 sigma of one (97.3 to 98.0 %), reverse KL 0.011 (0.010 to 0.013; published,
 PacGAN4: 7.8, 95.9 % and 0.07). Clusters are a little too narrow and not equally often met: a
 classifier tells samples from the data, 58 to 64 % right. quick is a fifth of it with a smaller
-generator, of which claims are made; minimax was not run.
+generator, of which claims are made. minimax, the plain game, collapses: one seed, 2 of 8 modes,
+97.1 % of samples in one, reverse KL 1.387 (published, GAN: 6.3, 98.2 % and 0.45).
 """
 
 from ml_collections import config_dict
