@@ -13,11 +13,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from seqgen import backend, environment, evidence, lanes, report, run_directory, trials
-from seqgen.claims import Check, Claim, Key, Reference, Rows, estimates, judged, together
+from seqgen import (
+    backend,
+    environment,
+    evidence,
+    lanes,
+    report,
+    run_directory,
+    study_report,
+    trials,
+)
+from seqgen.claims import Check, Claim, Reference, Rows, estimates, judged, together
 from seqgen.errors import Failure, UsageError, unknown
 from seqgen.metrics.intervals import Estimate
 from seqgen.progress import duration
+from seqgen.study_report import spoken
 
 
 def names(folder: Path) -> list[str]:
@@ -105,13 +115,8 @@ def checked(check: Check, found: Estimate) -> dict[str, Any]:
 
 def line(check: dict[str, Any]) -> str:
     """A check as a person reads it."""
-    value, low, high = (float(check["found"][end]) for end in Estimate._fields)
-    side = "above" if check["above"] else "below"
-    numbers = f"{value:.4g} ({low:.4g} to {high:.4g})"
-    return (
-        f"  {check['statistic']}: {numbers}, claimed {side} {check['threshold']:g}: "
-        f"{check['verdict']}"
-    )
+    numbers = f"{study_report.found(check)}, claimed {study_report.claimed(check)}"
+    return f"  {check['statistic']}: {numbers}: {check['verdict']}"
 
 
 def table(rows: Rows) -> Iterator[str]:
@@ -124,10 +129,6 @@ def table(rows: Rows) -> Iterator[str]:
 
 def beside(reference: Reference) -> str:
     return f"  {reference.of}: {reference.value:.4g} ({reference.source})"
-
-
-def spoken(key: Key) -> str:
-    return f"{' '.join(map(str, key[:-1]))}, seed {key[-1]}"
 
 
 def say(text: str) -> None:
@@ -160,6 +161,8 @@ def every(folder: Path, workdir: Path, budget: float, *, compilation_cache: bool
             continue
         lines += [f"{name:14} {result['verdict']}", *map(line, result["checks"])]
     say("\n".join(lines))
+    if study_report.verdicts(workdir):
+        say(f"report: {report.report(workdir)}")
     if failed:
         raise Failure(f"not decided: {', '.join(failed)}")
 
@@ -174,4 +177,4 @@ def main(
         every(folder, workdir, budget, compilation_cache=compilation_cache)
     else:
         study(folder, name, workdir, compilation_cache=compilation_cache)
-    say(f"report: {report.report(workdir)}")
+        say(f"report: {report.report(workdir)}")

@@ -1,5 +1,6 @@
 """The verdicts of studies on one page: report.html and report.md, of their records alone."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,8 @@ def cell(run: dict[str, Any], name: str) -> page.Cell:
     return page.number(None if value is None else float(value))
 
 
-def spoken(key: list[Any]) -> str:
+def spoken(key: Sequence[Any]) -> str:
+    """A run of a claim by what it is of, its seed last."""
     return f"{' '.join(map(str, key[:-1]))}, seed {key[-1]}"
 
 
