@@ -228,14 +228,33 @@ def refuse_another_config(
     stored: config_dict.ConfigDict | None, config: config_dict.ConfigDict, workdir: Path
 ) -> None:
     """Raises UsageError, field by field, for a config that is not that of the run that is there."""
-    changed = {} if stored is None else configs.differences(stored, config)
-    refused = {n: c for n, c in changed.items() if n not in configs.MAY_CHANGE_ON_RESUME}
-    if refused:
-        listed = ", ".join(f"{n}: {old} -> {new}" for n, (old, new) in refused.items())
+    if listed := _refused(stored, config):
         raise UsageError(
             f"{workdir} holds a run with another config ({listed}); give another --workdir, or "
             f"change only {', '.join(configs.MAY_CHANGE_ON_RESUME)}"
         )
+
+
+def refuse_other_defaults(config: config_dict.ConfigDict, workdir: Path) -> None:
+    """Raises UsageError where the run that is called after this settled config is of another.
+
+    Its name leaves out what is as by default (`trials.digest`), and a default may have changed.
+    """
+    if listed := _refused(stored_config(workdir), config):
+        raise UsageError(
+            f"{workdir} was begun when defaults were others ({listed}): remove it to train it "
+            "anew, or give another --workdir"
+        )
+
+
+def _refused(stored: config_dict.ConfigDict | None, config: config_dict.ConfigDict) -> str:
+    """What differs and may not, as text; empty where all is well."""
+    changed = {} if stored is None else configs.differences(stored, config)
+    return ", ".join(
+        f"{name}: {old} -> {new}"
+        for name, (old, new) in changed.items()
+        if name not in configs.MAY_CHANGE_ON_RESUME
+    )
 
 
 def say_where_the_schedules_end(

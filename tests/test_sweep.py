@@ -89,6 +89,25 @@ def test_a_sweep_around_another_config_is_refused(tmp_path):
         swept(run, "seed=0")
 
 
+def test_a_trial_that_was_begun_when_a_default_was_another_is_refused(tmp_path):
+    with pytest.raises(Failure):
+        swept(tmp_path, "seed=20,0")  # one failed, and would go on from its checkpoint
+    for trial in defined("seed=20,0").trials:
+        file = tmp_path / trial.run / "config.json"
+        before = file.read_bytes()
+        stored = json.loads(before)
+        stored["optimizer"]["learning_rate"] = 0.123
+        file.write_text(json.dumps(stored))
+        with pytest.raises(UsageError) as caught:
+            swept(tmp_path, "seed=20,0", retry_failed=True)
+        assert f"{trial.run} was begun when defaults were others" in str(caught.value)
+        with pytest.raises(UsageError, match="learning_rate: 0.123 -> 0.001"):
+            sweep.look(defined("seed=20,0"), tmp_path, MANNER)
+        assert json.loads(file.read_bytes()) == stored
+        file.write_bytes(before)
+    assert started(tmp_path) == [0, 20]
+
+
 def test_failures_are_listed_with_their_last_lines_and_tried_again_when_asked(tmp_path, capsys):
     grid = "seed=20,21,22,23,1"
     with pytest.raises(Failure, match="1 done, 4 failed; --retry_failed"):
