@@ -148,6 +148,7 @@ def every(folder: Path, workdir: Path, budget: float, *, compilation_cache: bool
     """
     began, lines, failed = time.monotonic(), [], []
     left = {name: minutes_left(load(folder, name), workdir) for name in names(folder)}
+    width = max(map(len, left))
     for name, minutes in sorted(left.items(), key=lambda item: item[1]):
         needed = "of a time not known" if math.isinf(minutes) else f"{minutes:.0f} minutes"
         say(f"{name}: runs {needed} to train" if minutes else f"{name}: all runs are finished")
@@ -156,15 +157,15 @@ def every(folder: Path, workdir: Path, budget: float, *, compilation_cache: bool
         minutes = minutes_left(load(folder, name), workdir)
         if budget < math.inf and (time.monotonic() - began) / 60 + minutes > budget:
             needed = "its time is not known" if math.isinf(minutes) else f"{minutes:.0f} minutes"
-            lines.append(f"{name:14} left: {needed}")
+            lines.append(f"{name:{width}} left: {needed}")
             continue
         try:
             result = study(folder, name, workdir, compilation_cache=compilation_cache)
         except (Failure, UsageError) as error:
             failed.append(name)
-            lines.append(f"{name:14} not decided: {error}")
+            lines.append(f"{name:{width}} not decided: {error}")
             continue
-        lines += [f"{name:14} {result['verdict']}", *map(line, result["checks"])]
+        lines += [f"{name:{width}} {result['verdict']}", *map(line, result["checks"])]
     say("\n".join(lines))
     if study_report.verdicts(workdir):
         say(f"report: {report.report(workdir)}")

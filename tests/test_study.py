@@ -219,7 +219,7 @@ def test_a_claim_that_fails_leaves_the_others_their_verdicts(folder, trained, mo
 def test_claims_that_are_all_left_make_no_page(folder, trained, capsys):
     write(folder, "dear", minutes=100.0)
     study.main(folder, None, 1.0, folder.parent / "studies", compilation_cache=False)
-    assert capsys.readouterr().out.endswith("dear           left: 100 minutes\n")
+    assert capsys.readouterr().out.endswith("\ndear left: 100 minutes\n")
 
 
 @pytest.mark.parametrize(
