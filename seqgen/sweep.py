@@ -96,7 +96,7 @@ def look(definition: Definition, workdir: Path, manner: Manner) -> str:
     for number, trial in enumerate(found, start=1):
         row = standings.row(number, trial, names, states[trial.digest], workdir)
         rows.append([*row, str(job_of.get(trial.digest, "")), str(workdir / trial.run)])
-    in_jobs = f"; to run in {len(jobs)} jobs" if jobs else ""
+    in_jobs = f"; to run in {len(jobs)} job{'s' * (len(jobs) > 1)}" if jobs else ""
     lines = [standings.aligned(rows), f"{len(found)} trials in {workdir}: "]
     lines[-1] += standings.counted(states.values()) + in_jobs
     return "\n".join([*lines, *failed(found, states, workdir)])

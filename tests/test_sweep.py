@@ -259,7 +259,7 @@ def test_a_dry_run_shows_all_and_writes_nothing(tmp_path):
     assert done.split() == ["1", "0", "done", "3/3", "0.5", str(runs_of[0])]
     assert failed.split() == ["2", "20", "failed", "0/3", str(runs_of[1])]
     assert new.split() == ["3", "1", "to", "do", "1", str(runs_of[2])]
-    assert counted == f"3 trials in {tmp_path}: 1 done, 1 failed, 1 to do; to run in 1 jobs"
+    assert counted == f"3 trials in {tmp_path}: 1 done, 1 failed, 1 to do; to run in 1 job"
     assert (why, lines) == (f"failed: seed=20 ({runs_of[1]})", ["  not finite, 1"])
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -269,6 +269,7 @@ def test_a_dry_run_shows_all_and_writes_nothing(tmp_path):
     [
         ([], "either --grid='FIELD=VALUE,VALUE; …' or --sweep=FILE.py"),
         (["--config=experiments/adding.py"], "either --grid"),
+        (["--experiment=adding", "--grid=seed=0..1"], "no --experiment"),
         (["--grid=seed=0..1"], "sweep needs --config"),
         (["--config=experiments/adding.py", "--grid=sed=1"], "did you mean 'seed'?"),
         (["--config=experiments/adding.py", "--grid=seed=1", "--jobs=0"], "jobs"),
