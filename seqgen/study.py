@@ -28,7 +28,7 @@ from seqgen.claims import Check, Claim, Reference, Rows, estimates, judged, toge
 from seqgen.errors import Failure, UsageError, unknown
 from seqgen.metrics.intervals import Estimate
 from seqgen.progress import duration
-from seqgen.session import refuse_other_defaults
+from seqgen.session import refuse_another_run
 from seqgen.study_report import spoken
 
 
@@ -67,14 +67,14 @@ def study(folder: Path, name: str, workdir: Path, *, compilation_cache: bool) ->
     """Trains what is missing, measures, decides; returns what it writes to WORKDIR/NAME/.
 
     Raises Interrupted, with all saved, where a signal stops a training, and UsageError for a run
-    that was begun when defaults were others.
+    that is not the one it is called after.
     """
     claim, began = load(folder, name), time.monotonic()
     written = run_directory.file_digest(folder / f"{name}.py")  # before anything is measured
     say(f"{name}: {claim.sentence}")
     where = {key: trials.directory(config, workdir) for key, config in claim.runs.items()}
     for key, config in claim.runs.items():
-        refuse_other_defaults(configs.settled(config, None), where[key])
+        refuse_another_run(configs.settled(config, None), where[key])
     missing = [key for key in where if not is_done(where[key])]
     for number, key in enumerate(where, start=1):
         state = "to be trained" if key in missing else "finished before"

@@ -22,7 +22,7 @@ from seqgen.errors import Failure, UsageError
 from seqgen.interrupt import Interrupt, Interrupted
 from seqgen.ledger import State
 from seqgen.progress import Progress
-from seqgen.session import refuse_other_defaults
+from seqgen.session import refuse_another_run
 from seqgen.trials import Trial
 
 LOOK_SECONDS = 1.0  # between two looks at the records of the runs
@@ -107,7 +107,7 @@ def earlier_sweep(definition: Definition, workdir: Path) -> dict[str, Any] | Non
     earlier = ledger.read(workdir)
     ledger.refuse_another_config(earlier, definition.around, workdir)
     for trial in definition.trials:
-        refuse_other_defaults(trial.config, workdir / trial.run)
+        refuse_another_run(trial.config, workdir / trial.run)
     return earlier
 
 

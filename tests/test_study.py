@@ -122,7 +122,7 @@ def test_finished_runs_are_used_again_also_by_other_claims(folder, trained):
     assert trained == [0, 1, 2] * 3
 
 
-def test_a_run_that_was_begun_when_a_default_was_another_is_refused(folder, trained):
+def test_a_run_of_other_defaults_or_another_length_is_refused(folder, trained):
     write(folder, "toy")
     studied(folder, "toy")
     config = study.load(folder, "toy").runs["ae", 1]
@@ -131,9 +131,13 @@ def test_a_run_that_was_begun_when_a_default_was_another_is_refused(folder, trai
     before.optimizer.learning_rate, before.log_every = 0.123, 3
     run_directory.write_json(place / "config.json", configs.to_json(before))
     usual = config.optimizer.learning_rate
-    with pytest.raises(UsageError, match=rf"others \(optimizer.learning_rate: 0.123 -> {usual}\)"):
+    with pytest.raises(UsageError, match=rf"\(optimizer.learning_rate: 0.123 -> {usual}\)"):
         studied(folder, "toy")
     settled = configs.to_json(configs.settled(config, None))
+    longer = settled | {"num_steps": settled["num_steps"] + 1}
+    run_directory.write_json(place / "config.json", longer)
+    with pytest.raises(UsageError, match="another length"):
+        studied(folder, "toy")
     run_directory.write_json(place / "config.json", settled)
     studied(folder, "toy")
     assert trained == [0, 1, 2]

@@ -100,7 +100,7 @@ def test_a_trial_that_was_begun_when_a_default_was_another_is_refused(tmp_path):
         file.write_text(json.dumps(stored))
         with pytest.raises(UsageError) as caught:
             swept(tmp_path, "seed=20,0", retry_failed=True)
-        assert f"{trial.run} was begun when defaults were others" in str(caught.value)
+        assert f"{trial.run} is not the run that it is called after" in str(caught.value)
         with pytest.raises(UsageError, match="learning_rate: 0.123 -> 0.001"):
             sweep.look(defined("seed=20,0"), tmp_path, MANNER)
         assert json.loads(file.read_bytes()) == stored
