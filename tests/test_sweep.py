@@ -244,6 +244,18 @@ def test_a_job_of_several_trials_settles_each(tmp_path, monkeypatch):
         swept(tmp_path, "seed=0,20,22,1", number=1)  # the third ends the process
 
 
+def test_what_a_failed_run_printed_is_not_what_others_of_its_job_did(tmp_path):
+    run, other = tmp_path / "runs" / ("a" * 16), "b" * 16
+    run.mkdir(parents=True)
+    run_directory.set_status(run, "FAILED", message="not finite")
+    (tmp_path / "jobs").mkdir()
+    printed = [f"{run.name}: step 1", "a warning", *[f"{other}: step {n}" for n in range(9)]]
+    (tmp_path / "jobs" / "j.log").write_text("".join(f"{line}\n" for line in printed))
+    record = {"run": f"runs/{run.name}", "job": "j", "status": "FAILED", "message": "not finite"}
+    (tmp_path / "ledger.jsonl").write_text(json.dumps(record) + "\n")
+    assert ledger.failures(tmp_path, run) == ["not finite", *printed[:2]]
+
+
 def test_a_dry_run_shows_all_and_writes_nothing(tmp_path):
     def shown(grid):
         return sweep.look(defined(grid), tmp_path, MANNER)
