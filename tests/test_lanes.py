@@ -318,7 +318,10 @@ def test_a_file_of_runs_is_read_or_refused_with_the_line(tmp_path):
     (tmp_path / "a").mkdir()
     run_directory.write_json(tmp_path / "a" / "config.json", {})
     file.write_text("a\n\n")
-    assert group.read(file) == [tmp_path / "a"]
+    assert group.read(file) == [tmp_path.resolve() / "a"]
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "one.txt").write_text("../a\n")
+    assert group.read(tmp_path / "jobs" / "one.txt") == [tmp_path.resolve() / "a"]
     file.write_text("a\n\nb\n")
     with pytest.raises(UsageError, match=r"group.txt:3: .*b holds no run"):
         group.read(file)
