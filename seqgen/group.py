@@ -21,7 +21,7 @@ def read(file: Path) -> list[Path]:
         reason = getattr(error, "strerror", None) or "it is no text"
         raise UsageError(f"{file} can't be read: {reason}") from error
     found = [
-        (number, file.parent / line.strip())
+        (number, (file.parent / line.strip()).resolve())
         for number, line in enumerate(lines, start=1)
         if line.strip()
     ]

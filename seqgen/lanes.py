@@ -52,8 +52,8 @@ def train(
 ) -> None:
     """Trains every run that is not done, those of each group together.
 
-    Raises Interrupted after a signal (all is saved), UsageError as `train.train` does, and Failure
-    in the end if some of the runs failed, which stops none of the others.
+    Raises Interrupted after a signal (all is saved), UsageError as `train.train` does, and in the
+    end Failure if some of the runs failed, which stops none of the others.
     """
     backend.start(environment.cores(), compilation_cache=compilation_cache)
     for config in all_configs:
@@ -72,7 +72,9 @@ def train(
         failed |= train_group([left[number] for number in members], compilation_cache)
     if failed:
         listed = "; ".join(f"{workdir}: {error}" for workdir, error in failed.items())
-        raise Failure(f"{len(failed)} of {len(every)} runs failed: {listed}")
+        refused = all(isinstance(error, UsageError) for error in failed.values())
+        kind = UsageError if refused else Failure
+        raise kind(f"{len(failed)} of {len(every)} runs failed: {listed}")
 
 
 def is_done(config: config_dict.ConfigDict, workdir: Path) -> bool:

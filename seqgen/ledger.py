@@ -7,6 +7,7 @@ was and printed, `ledger.jsonl` how each attempt at a run ended.
 import enum
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Sequence
@@ -197,7 +198,9 @@ def failures(workdir: Path, run: Path) -> list[str]:
     lines.append(message)
     printed = []
     if attempts:
-        printed = last_lines(workdir / "jobs" / f"{attempts[-1]['job']}.log", LAST_LINES)
+        printed = last_lines(
+            workdir / "jobs" / f"{attempts[-1]['job']}.log", LAST_LINES, but=others_than(run)
+        )
     return lines + [line for line in printed if not message or message not in line]
 
 
@@ -214,9 +217,18 @@ def attempts_at(workdir: Path, run: Path) -> list[dict[str, Any]]:
     return found
 
 
-def last_lines(file: Path, count: int) -> list[str]:
-    """The last lines of a file that say something; none where there is no file."""
-    return [line.rstrip() for line in tail(file).splitlines() if line.strip()][-count:]
+def others_than(run: Path) -> re.Pattern:
+    """Matches the lines in a job's output that say that they are of another of its runs."""
+    return re.compile(rf"(?!{run.name})[0-9a-f]{{16}}: ")
+
+
+def last_lines(file: Path, count: int, but: re.Pattern | None = None) -> list[str]:
+    """The last lines of a file that say something; none where there is no file.
+
+    but: of lines that are left out.
+    """
+    lines = [line.rstrip() for line in tail(file).splitlines() if line.strip()]
+    return [line for line in lines if but is None or not but.match(line)][-count:]
 
 
 def tail(file: Path) -> str:

@@ -177,6 +177,11 @@ def number(value: float | None, digits: int = 5) -> Cell:
     return Cell(f"{value:.{digits}g}", value)
 
 
+def counted(words: Sequence[str]) -> str:
+    """Of each word how often it is there: "2 DONE, 1 FAILED"."""
+    return ", ".join(f"{words.count(word)} {word}" for word in sorted(set(words)))
+
+
 def text(file: Path) -> str:
     content = html.escape(file.read_text("utf-8"))
     return f"<p>{html.escape(file.name)} (generated)</p><pre>{content}</pre>"

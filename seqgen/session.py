@@ -5,7 +5,7 @@ refuses to go on with one that differs.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -228,14 +228,35 @@ def refuse_another_config(
     stored: config_dict.ConfigDict | None, config: config_dict.ConfigDict, workdir: Path
 ) -> None:
     """Raises UsageError, field by field, for a config that is not that of the run that is there."""
-    changed = {} if stored is None else configs.differences(stored, config)
-    refused = {n: c for n, c in changed.items() if n not in configs.MAY_CHANGE_ON_RESUME}
-    if refused:
-        listed = ", ".join(f"{n}: {old} -> {new}" for n, (old, new) in refused.items())
+    if listed := _unlike(stored, config, configs.MAY_CHANGE_ON_RESUME):
         raise UsageError(
             f"{workdir} holds a run with another config ({listed}); give another --workdir, or "
             f"change only {', '.join(configs.MAY_CHANGE_ON_RESUME)}"
         )
+
+
+def refuse_another_run(config: config_dict.ConfigDict, workdir: Path) -> None:
+    """Raises UsageError where the run that is called after this settled config has another.
+
+    Its name (`trials.digest`) leaves out what is as by default, and defaults may have changed; and
+    it may have been lengthened by itself.
+    """
+    may_differ = [name for name in configs.MAY_CHANGE_ON_RESUME if name != "num_steps"]
+    if listed := _unlike(stored_config(workdir), config, may_differ):
+        raise UsageError(
+            f"{workdir} is not the run that it is called after, but of other defaults or another "
+            f"length ({listed}): remove it to train it anew, or give another --workdir"
+        )
+
+
+def _unlike(
+    stored: config_dict.ConfigDict | None, config: config_dict.ConfigDict, may_differ: Sequence[str]
+) -> str:
+    """What differs and may not, as text; empty where all is well."""
+    changed = {} if stored is None else configs.differences(stored, config)
+    return ", ".join(
+        f"{name}: {old} -> {new}" for name, (old, new) in changed.items() if name not in may_differ
+    )
 
 
 def say_where_the_schedules_end(

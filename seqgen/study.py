@@ -13,11 +13,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from seqgen import backend, environment, evidence, lanes, report, run_directory, trials
-from seqgen.claims import Check, Claim, Key, Reference, Rows, estimates, judged, together
+from seqgen import (
+    backend,
+    environment,
+    evidence,
+    lanes,
+    report,
+    run_directory,
+    study_report,
+    trials,
+)
+from seqgen import config as configs
+from seqgen.claims import Check, Claim, Reference, Rows, estimates, judged, together
 from seqgen.errors import Failure, UsageError, unknown
 from seqgen.metrics.intervals import Estimate
 from seqgen.progress import duration
+from seqgen.session import refuse_another_run
+from seqgen.study_report import spoken
 
 
 def names(folder: Path) -> list[str]:
@@ -54,12 +66,15 @@ def minutes_left(claim: Claim, workdir: Path) -> float:
 def study(folder: Path, name: str, workdir: Path, *, compilation_cache: bool) -> dict[str, Any]:
     """Trains what is missing, measures, decides; returns what it writes to WORKDIR/NAME/.
 
-    Raises Interrupted, with all saved, where a signal stops a training.
+    Raises Interrupted, with all saved, where a signal stops a training, and UsageError for a run
+    that is not the one it is called after.
     """
     claim, began = load(folder, name), time.monotonic()
     written = run_directory.file_digest(folder / f"{name}.py")  # before anything is measured
     say(f"{name}: {claim.sentence}")
     where = {key: trials.directory(config, workdir) for key, config in claim.runs.items()}
+    for key, config in claim.runs.items():
+        refuse_another_run(configs.settled(config, None), where[key])
     missing = [key for key in where if not is_done(where[key])]
     for number, key in enumerate(where, start=1):
         state = "to be trained" if key in missing else "finished before"
@@ -105,13 +120,8 @@ def checked(check: Check, found: Estimate) -> dict[str, Any]:
 
 def line(check: dict[str, Any]) -> str:
     """A check as a person reads it."""
-    value, low, high = (float(check["found"][end]) for end in Estimate._fields)
-    side = "above" if check["above"] else "below"
-    numbers = f"{value:.4g} ({low:.4g} to {high:.4g})"
-    return (
-        f"  {check['statistic']}: {numbers}, claimed {side} {check['threshold']:g}: "
-        f"{check['verdict']}"
-    )
+    numbers = f"{study_report.found(check)}, claimed {study_report.claimed(check)}"
+    return f"  {check['statistic']}: {numbers}: {check['verdict']}"
 
 
 def table(rows: Rows) -> Iterator[str]:
@@ -126,10 +136,6 @@ def beside(reference: Reference) -> str:
     return f"  {reference.of}: {reference.value:.4g} ({reference.source})"
 
 
-def spoken(key: Key) -> str:
-    return f"{' '.join(map(str, key[:-1]))}, seed {key[-1]}"
-
-
 def say(text: str) -> None:
     print(text, flush=True)
 
@@ -142,6 +148,7 @@ def every(folder: Path, workdir: Path, budget: float, *, compilation_cache: bool
     """
     began, lines, failed = time.monotonic(), [], []
     left = {name: minutes_left(load(folder, name), workdir) for name in names(folder)}
+    width = max(map(len, left))
     for name, minutes in sorted(left.items(), key=lambda item: item[1]):
         needed = "of a time not known" if math.isinf(minutes) else f"{minutes:.0f} minutes"
         say(f"{name}: runs {needed} to train" if minutes else f"{name}: all runs are finished")
@@ -150,16 +157,18 @@ def every(folder: Path, workdir: Path, budget: float, *, compilation_cache: bool
         minutes = minutes_left(load(folder, name), workdir)
         if budget < math.inf and (time.monotonic() - began) / 60 + minutes > budget:
             needed = "its time is not known" if math.isinf(minutes) else f"{minutes:.0f} minutes"
-            lines.append(f"{name:14} left: {needed}")
+            lines.append(f"{name:{width}} left: {needed}")
             continue
         try:
             result = study(folder, name, workdir, compilation_cache=compilation_cache)
         except (Failure, UsageError) as error:
             failed.append(name)
-            lines.append(f"{name:14} not decided: {error}")
+            lines.append(f"{name:{width}} not decided: {error}")
             continue
-        lines += [f"{name:14} {result['verdict']}", *map(line, result["checks"])]
+        lines += [f"{name:{width}} {result['verdict']}", *map(line, result["checks"])]
     say("\n".join(lines))
+    if study_report.verdicts(workdir):
+        say(f"report: {report.report(workdir)}")
     if failed:
         raise Failure(f"not decided: {', '.join(failed)}")
 
@@ -174,4 +183,4 @@ def main(
         every(folder, workdir, budget, compilation_cache=compilation_cache)
     else:
         study(folder, name, workdir, compilation_cache=compilation_cache)
-    say(f"report: {report.report(workdir)}")
+        say(f"report: {report.report(workdir)}")

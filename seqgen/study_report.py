@@ -1,5 +1,6 @@
 """The verdicts of studies on one page: report.html and report.md, of their records alone."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ def write(workdir: Path) -> Path:
     """Writes report.md and report.html of a directory of studies; returns the page's path."""
     files = verdicts(workdir)
     found = {file.parent: run_directory.read_json(file, KEYS) for file in files}
-    title = f"{workdir.resolve().name}: {counted([one['verdict'] for one in found.values()])}"
+    title = f"{workdir.resolve().name}: {page.counted([one['verdict'] for one in found.values()])}"
     rows = [row(one) for one in found.values()]
     measured = [line for one in found.values() for line in checks(one)]
     sections = [
@@ -33,10 +34,6 @@ def write(workdir: Path) -> Path:
     file = workdir / "report.html"
     file.write_text(page.whole(title, sections), encoding="utf-8")
     return file
-
-
-def counted(words: list[str]) -> str:
-    return ", ".join(f"{words.count(word)} {word}" for word in sorted(set(words)))
 
 
 def row(one: dict[str, Any]) -> tuple[Any, ...]:
@@ -93,7 +90,8 @@ def cell(run: dict[str, Any], name: str) -> page.Cell:
     return page.number(None if value is None else float(value))
 
 
-def spoken(key: list[Any]) -> str:
+def spoken(key: Sequence[Any]) -> str:
+    """A run of a claim by what it is of, its seed last."""
     return f"{' '.join(map(str, key[:-1]))}, seed {key[-1]}"
 
 

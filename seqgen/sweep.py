@@ -22,6 +22,7 @@ from seqgen.errors import Failure, UsageError
 from seqgen.interrupt import Interrupt, Interrupted
 from seqgen.ledger import State
 from seqgen.progress import Progress
+from seqgen.session import refuse_another_run
 from seqgen.trials import Trial
 
 LOOK_SECONDS = 1.0  # between two looks at the records of the runs
@@ -85,7 +86,7 @@ def grouped(todo: Sequence[Trial], slots: int) -> list[list[Trial]]:
 
 def look(definition: Definition, workdir: Path, manner: Manner) -> str:
     """What a sweep would do, as text; writes nothing."""
-    ledger.refuse_another_config(ledger.read(workdir), definition.around, workdir)
+    earlier_sweep(definition, workdir)
     found = definition.trials
     states = standing_now(found, workdir, queued_jobs(workdir))
     jobs = grouped(undone(found, states, manner.retry_failed), manner.slots())
@@ -95,10 +96,19 @@ def look(definition: Definition, workdir: Path, manner: Manner) -> str:
     for number, trial in enumerate(found, start=1):
         row = standings.row(number, trial, names, states[trial.digest], workdir)
         rows.append([*row, str(job_of.get(trial.digest, "")), str(workdir / trial.run)])
-    in_jobs = f"; to run in {len(jobs)} jobs" if jobs else ""
+    in_jobs = f"; to run in {len(jobs)} job{'s' * (len(jobs) > 1)}" if jobs else ""
     lines = [standings.aligned(rows), f"{len(found)} trials in {workdir}: "]
     lines[-1] += standings.counted(states.values()) + in_jobs
     return "\n".join([*lines, *failed(found, states, workdir)])
+
+
+def earlier_sweep(definition: Definition, workdir: Path) -> dict[str, Any] | None:
+    """The `sweep.json` that is there. Raises UsageError where it or a run is of another config."""
+    earlier = ledger.read(workdir)
+    ledger.refuse_another_config(earlier, definition.around, workdir)
+    for trial in definition.trials:
+        refuse_another_run(trial.config, workdir / trial.run)
+    return earlier
 
 
 def queued_jobs(workdir: Path) -> dict[Job, bool]:
@@ -188,8 +198,7 @@ def conclude(counted: str, states: set[State]) -> None:
 
 def record(definition: Definition, workdir: Path, states: dict[str, State]) -> None:
     """Writes `sweep.json`: this sweep, and the trials of those that were here before."""
-    earlier = ledger.read(workdir)
-    ledger.refuse_another_config(earlier, definition.around, workdir)
+    earlier = earlier_sweep(definition, workdir)
     ledger.write_configs(workdir, definition.trials, states)
     listed = ledger.all_trials(earlier, definition.trials, workdir)
     run_directory.write_json(workdir / "sweep.json", definition._asdict() | {"trials": listed})

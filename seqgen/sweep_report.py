@@ -48,17 +48,12 @@ def write(workdir: Path) -> Path:
     return file
 
 
-def counted(trials: list[Trial]) -> str:
-    words = [trial.status for trial in trials]
-    told = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(sorted(words)))
-    return f"{len(trials)} trials: {told}"
-
-
 def sentence(results: Results) -> str:
     """What was swept, and by which number trials are compared."""
     better = "larger" if results.larger_is_better else "smaller"
+    stand = page.counted([trial.status for trial in results.trials])
     return (
-        f"{results.definition}. {counted(results.trials)}. "
+        f"{results.definition}. {len(results.trials)} trials: {stand}. "
         "Trials are compared by the "
         f"{watched(results)} in validation of their best checkpoint ({better} is better), which is "
         "the number that chose it. Intervals are over seeds, of trials that are done."

@@ -92,10 +92,10 @@ def load(workdir: Path) -> Results:
         config = run_directory.read_json(run / "config.json", ("monitor", *configs.PARTS))
         monitors[run] = config["monitor"]
         watched = watched or config["monitor"] or "loss"
-        parts = tuple(config[kind]["name"] for kind in configs.PARTS)
-        if parts not in seen:  # trials of the same parts report the same numbers
+        kind = (config["monitor"], *(config[part]["name"] for part in configs.PARTS))
+        if kind not in seen:  # such trials report the same numbers, as far as they are compared
             meanings = predictions.reports(runs.load(run)) | meanings
-            seen.add(parts)
+            seen.add(kind)
     trials = []
     for entry in stored["trials"]:
         run = workdir / entry["run"]

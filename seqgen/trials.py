@@ -13,6 +13,7 @@ The field `config` names the experiment of a trial, `experiments/NAME.py[:varian
 command line names none.
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -185,7 +186,7 @@ def of_file(path: str, config: config_dict.ConfigDict | None) -> list[Trial]:
         raise UsageError(f"get_sweep in {path} returned {sweep!r}, not trials: see grid(…)")
     if len(sweep) > grids.MOST:
         raise UsageError(f"get_sweep in {path} has {len(sweep)} trials, more than {grids.MOST}")
-    loaded: dict[str, config_dict.ConfigDict] = {}
+    load = functools.cache(configs.load)
     trials = []
     for one in sweep:
         if ("config" in one) == (config is not None):
@@ -196,7 +197,9 @@ def of_file(path: str, config: config_dict.ConfigDict | None) -> list[Trial]:
         fields, around = dict(one), config
         if config is None:
             reference = fields.pop("config")
-            around = loaded.setdefault(reference, configs.load(reference))
+            if not isinstance(reference, str):
+                raise UsageError(f"{path} has {reference!r} for config: give its name as text")
+            around = load(reference)
         point = grids.assigned(around, {name: written(name, v) for name, v in fields.items()})
         known = configs.fields(point)
         trials.append(made(one | {name: known[name] for name in fields}, point))

@@ -34,6 +34,8 @@ def of_diagnose(argv: list[str], values: flags.FlagValues) -> list[str]:
 
 def of_sweep(argv: list[str], values: flags.FlagValues) -> list[str]:
     """The config that a sweep is around, if there is one, and its name as --experiment."""
+    if "--experiment" in names(argv):
+        raise UsageError("sweep has no --experiment: its config is --config=FILE.py[:variant]")
     argv, reference = [re.sub(r"^--slurm\.", "--slurm=", a) for a in argv], None
     if "--config" in names(argv):
         argv, reference = overrides.from_command_line(argv, values)

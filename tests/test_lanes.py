@@ -19,7 +19,7 @@ import runs
 from seqgen import backend, group, lanes, plan, run_directory, train
 from seqgen import config as configs
 from seqgen.checkpoint import Checkpoints
-from seqgen.errors import UsageError
+from seqgen.errors import Failure, UsageError
 from seqgen.interrupt import Interrupt, Interrupted
 from seqgen.lane_program import Program, Stacked
 from seqgen.lane_session import Shared
@@ -318,7 +318,10 @@ def test_a_file_of_runs_is_read_or_refused_with_the_line(tmp_path):
     (tmp_path / "a").mkdir()
     run_directory.write_json(tmp_path / "a" / "config.json", {})
     file.write_text("a\n\n")
-    assert group.read(file) == [tmp_path / "a"]
+    assert group.read(file) == [tmp_path.resolve() / "a"]
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "one.txt").write_text("../a\n")
+    assert group.read(tmp_path / "jobs" / "one.txt") == [tmp_path.resolve() / "a"]
     file.write_text("a\n\nb\n")
     with pytest.raises(UsageError, match=r"group.txt:3: .*b holds no run"):
         group.read(file)
@@ -327,6 +330,21 @@ def test_a_file_of_runs_is_read_or_refused_with_the_line(tmp_path):
         group.read(file)
     with pytest.raises(UsageError, match="No such file"):
         group.read(tmp_path / "none")
+
+
+@pytest.mark.parametrize("kinds", [(UsageError, UsageError), (UsageError, Failure)])
+def test_what_is_refused_is_bad_input_unless_something_failed(tmp_path, monkeypatch, kinds):
+    c, raised = tiny("likelihood"), iter(kinds)
+
+    def refuse(config, workdir, *, compilation_cache):
+        raise next(raised)("no data")
+
+    monkeypatch.setattr(backend, "start", lambda *_, **__: None)
+    monkeypatch.setattr(lanes.training, "train", refuse)
+    where = [tmp_path / "a", tmp_path / "b"]
+    with pytest.raises(kinds[-1], match="2 of 2 runs failed: .*a: no data; .*b: no data") as caught:
+        lanes.train([c, changed(c, model__hidden_size=4)], where, compilation_cache=False)
+    assert caught.type is kinds[-1]
 
 
 def test_seeds_are_of_runs_of_their_own(tmp_path):

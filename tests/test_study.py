@@ -122,6 +122,27 @@ def test_finished_runs_are_used_again_also_by_other_claims(folder, trained):
     assert trained == [0, 1, 2] * 3
 
 
+def test_a_run_of_other_defaults_or_another_length_is_refused(folder, trained):
+    write(folder, "toy")
+    studied(folder, "toy")
+    config = study.load(folder, "toy").runs["ae", 1]
+    place = trials.directory(config, folder.parent / "studies")
+    before = configs.settled(config, None)
+    before.optimizer.learning_rate, before.log_every = 0.123, 3
+    run_directory.write_json(place / "config.json", configs.to_json(before))
+    usual = config.optimizer.learning_rate
+    with pytest.raises(UsageError, match=rf"\(optimizer.learning_rate: 0.123 -> {usual}\)"):
+        studied(folder, "toy")
+    settled = configs.to_json(configs.settled(config, None))
+    longer = settled | {"num_steps": settled["num_steps"] + 1}
+    run_directory.write_json(place / "config.json", longer)
+    with pytest.raises(UsageError, match="another length"):
+        studied(folder, "toy")
+    run_directory.write_json(place / "config.json", settled)
+    studied(folder, "toy")
+    assert trained == [0, 1, 2]
+
+
 def test_a_killed_study_goes_on(folder, trained, monkeypatch):
     write(folder, "toy")
     whole, places = study.lanes.train, []
@@ -195,6 +216,14 @@ def test_a_claim_that_fails_leaves_the_others_their_verdicts(folder, trained, mo
         every(folder)
     said = capsys.readouterr().out
     assert "not decided: the loss was not finite" in said and f"good: {SUPPORTED}" in said
+    page = folder.parent / "studies/report.html"
+    assert f"report: {page}" in said and "1 SUPPORTED" in page.read_text()
+
+
+def test_claims_that_are_all_left_make_no_page(folder, trained, capsys):
+    write(folder, "dear", minutes=100.0)
+    study.main(folder, None, 1.0, folder.parent / "studies", compilation_cache=False)
+    assert capsys.readouterr().out.endswith("\ndear left: 100 minutes\n")
 
 
 @pytest.mark.parametrize(

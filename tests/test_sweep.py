@@ -89,6 +89,25 @@ def test_a_sweep_around_another_config_is_refused(tmp_path):
         swept(run, "seed=0")
 
 
+def test_a_trial_that_was_begun_when_a_default_was_another_is_refused(tmp_path):
+    with pytest.raises(Failure):
+        swept(tmp_path, "seed=20,0")  # one failed, and would go on from its checkpoint
+    for trial in defined("seed=20,0").trials:
+        file = tmp_path / trial.run / "config.json"
+        before = file.read_bytes()
+        stored = json.loads(before)
+        stored["optimizer"]["learning_rate"] = 0.123
+        file.write_text(json.dumps(stored))
+        with pytest.raises(UsageError) as caught:
+            swept(tmp_path, "seed=20,0", retry_failed=True)
+        assert f"{trial.run} is not the run that it is called after" in str(caught.value)
+        with pytest.raises(UsageError, match="learning_rate: 0.123 -> 0.001"):
+            sweep.look(defined("seed=20,0"), tmp_path, MANNER)
+        assert json.loads(file.read_bytes()) == stored
+        file.write_bytes(before)
+    assert started(tmp_path) == [0, 20]
+
+
 def test_failures_are_listed_with_their_last_lines_and_tried_again_when_asked(tmp_path, capsys):
     grid = "seed=20,21,22,23,1"
     with pytest.raises(Failure, match="1 done, 4 failed; --retry_failed"):
@@ -225,6 +244,18 @@ def test_a_job_of_several_trials_settles_each(tmp_path, monkeypatch):
         swept(tmp_path, "seed=0,20,22,1", number=1)  # the third ends the process
 
 
+def test_what_a_failed_run_printed_is_not_what_others_of_its_job_did(tmp_path):
+    run, other = tmp_path / "runs" / ("a" * 16), "b" * 16
+    run.mkdir(parents=True)
+    run_directory.set_status(run, "FAILED", message="not finite")
+    (tmp_path / "jobs").mkdir()
+    printed = [f"{run.name}: step 1", "a warning", *[f"{other}: step {n}" for n in range(9)]]
+    (tmp_path / "jobs" / "j.log").write_text("".join(f"{line}\n" for line in printed))
+    record = {"run": f"runs/{run.name}", "job": "j", "status": "FAILED", "message": "not finite"}
+    (tmp_path / "ledger.jsonl").write_text(json.dumps(record) + "\n")
+    assert ledger.failures(tmp_path, run) == ["not finite", *printed[:2]]
+
+
 def test_a_dry_run_shows_all_and_writes_nothing(tmp_path):
     def shown(grid):
         return sweep.look(defined(grid), tmp_path, MANNER)
@@ -240,7 +271,7 @@ def test_a_dry_run_shows_all_and_writes_nothing(tmp_path):
     assert done.split() == ["1", "0", "done", "3/3", "0.5", str(runs_of[0])]
     assert failed.split() == ["2", "20", "failed", "0/3", str(runs_of[1])]
     assert new.split() == ["3", "1", "to", "do", "1", str(runs_of[2])]
-    assert counted == f"3 trials in {tmp_path}: 1 done, 1 failed, 1 to do; to run in 1 jobs"
+    assert counted == f"3 trials in {tmp_path}: 1 done, 1 failed, 1 to do; to run in 1 job"
     assert (why, lines) == (f"failed: seed=20 ({runs_of[1]})", ["  not finite, 1"])
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -250,6 +281,7 @@ def test_a_dry_run_shows_all_and_writes_nothing(tmp_path):
     [
         ([], "either --grid='FIELD=VALUE,VALUE; …' or --sweep=FILE.py"),
         (["--config=experiments/adding.py"], "either --grid"),
+        (["--experiment=adding", "--grid=seed=0..1"], "no --experiment"),
         (["--grid=seed=0..1"], "sweep needs --config"),
         (["--config=experiments/adding.py", "--grid=sed=1"], "did you mean 'seed'?"),
         (["--config=experiments/adding.py", "--grid=seed=1", "--jobs=0"], "jobs"),

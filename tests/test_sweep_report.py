@@ -11,7 +11,7 @@ import sweeps
 from test_page import figures
 
 from seqgen import config as configs
-from seqgen import report, run_lock, sweep_report, sweep_results
+from seqgen import predictions, report, run_lock, sweep_report, sweep_results
 from seqgen.metrics import Meaning
 
 SEEDS = range(3)
@@ -186,6 +186,23 @@ def test_experiments_of_other_parts_and_monitors_stand_in_one_table(tmp_path):
     assert [(t.best, t.best_step) for t in results.trials] == [(1.0, 10), (3.0, 20), (3.0, 10)]
     assert {"squared_error", "elbo"} <= results.meanings.keys()
     assert "sweep.py. 3 trials: 3 DONE." in report.report(tmp_path).read_text()
+
+
+def test_trials_of_the_same_parts_may_watch_what_only_some_of_them_report(tmp_path, monkeypatch):
+    """As a text of words has no bits per character, and one of characters has."""
+    every = predictions.reports
+    monkeypatch.setattr(
+        predictions,
+        "reports",
+        lambda run: {name: m for name, m in every(run).items() if name == run.config.monitor},
+    )
+    sweeps.sweep(tmp_path, [{"monitor": "loss"}, {"monitor": "squared_error"}])
+    for number, name in enumerate(("loss", "squared_error")):
+        where = tmp_path / "runs" / str(number)
+        sweeps.run(where, sweeps.adding(monitor=name), {10: 1.0, 20: 2.0})
+        with (where / "metrics.jsonl").open("a") as log:
+            log.write(json.dumps({"step": 30, "split": "valid", name: 0.5}) + "\n")
+    assert [t.best_step for t in sweep_results.load(tmp_path).trials] == [30, 30]
 
 
 def test_what_a_failed_trial_printed_stands_below_its_log(sweep):

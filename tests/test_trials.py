@@ -159,12 +159,18 @@ def test_values_of_a_file_are_typed_as_the_command_line_types_them(written):
     assert trials.of_file(third, adding())[0].config.optimizer.learning_rate == 1 / 3
 
 
-def test_a_trial_may_name_its_own_config(written):
+def test_a_trial_may_name_its_own_config(written, monkeypatch):
+    asked, load = [], configs.load
+    monkeypatch.setattr(configs, "load", lambda name: asked.append(name) or load(name))
     path = written("None")
     path = written(f'grid({{"config": [{path!r}, "{path}:long"], "seed": [0, 1]}})')
     found = trials.of_file(path, None)
     assert [(t.config.num_steps, t.config.seed) for t in found] == [(3, 0), (3, 1), (7, 0), (7, 1)]
     assert found[2].chosen == {"config": f"{path}:long", "seed": 0}
+    assert asked == [path, f"{path}:long"]  # each file runs once
+    with pytest.raises(UsageError, match="has 3 for config"):
+        trials.of_file(written("[{'config': 3}]"), None)
+    path = written(f'[{{"config": {path!r}}}]')
     with pytest.raises(UsageError, match="not both"):
         trials.of_file(path, adding())
 
