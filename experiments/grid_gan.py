@@ -4,7 +4,8 @@ python launch.py train --config=experiments/grid_gan.py        (default, minimax
 7 minutes on one CPU core, counting its work alone: the machine was busy. Three seeds, test modes 25
 of 25, 95.3 % of 2,500 samples within 3 sigma of one (94.9 to 95.8 %), reverse KL 0.018 (0.015 to
 0.022; published, PacGAN4: 24.8, 93.6 % and 0.04). A classifier tells samples from the data, 54 to
-56 % right. minimax was not run.
+56 % right. minimax, the plain game, fails: one seed, 9 of 25 modes, 35.0 % of samples in one,
+reverse KL 2.537 (published, GAN: 17.3, 94.8 % and 0.70).
 """
 
 from ml_collections import config_dict

@@ -5,7 +5,11 @@ Lecture notes, 2.2.2: where the gradient "keeps on diminishing", "a dependency o
 becomes "indistinguishable". A factor of at most 1 can't mend that. Temporal order of 40 steps by
 plain gradient descent, as in the claim `exploding`: recurrent weights that halve what they hand on,
 with clipping to norm 1 and without, and, to show that neither length nor budget is the reason,
-weights that hand on 1.5 times of it, clipped. 10 seeds. Not run yet.
+weights that hand on 1.5 times of it, clipped. 10 seeds.
+
+SUPPORTED, in 28 minutes on one CPU core that other processes shared: with halving weights accuracy
+is 24.8 % clipped (24.4 to 25.2 %, chance 25) and 24.8 % not clipped; with the larger ones, clipped,
+99.97 % (99.92 to 100 %).
 """
 
 from pathlib import Path
@@ -30,7 +34,7 @@ def get_claim() -> claims.Claim:
     for name, changes in NAMES.items():
         runs |= claims.over_seeds((name,), experiment, changes, SEEDS)
     sentence = "clipping does not make a network learn whose gradients vanish"
-    return claims.Claim(sentence, None, runs, CHECKS, measure, conclude, (CHANCE,))
+    return claims.Claim(sentence, 28.0, runs, CHECKS, measure, conclude, (CHANCE,))
 
 
 def measure(key: claims.Key, runs: dict[claims.Key, evidence.Evidence]) -> dict[str, float]:
