@@ -1,9 +1,9 @@
 """The same digits and networks as mnist_vae under a tighter bound: 5 importance-weighted samples.
 
 python launch.py train --config=experiments/mnist_iwae.py       (default, one)
-170 minutes on one CPU core, by the time of its first steps: only its start was run. `one` has a
-single sample, under the same schedule. Needs $SEQGEN_DATA/mnist. The gradient is the
-doubly-reparameterised one (Tucker et al. 2019).
+170 minutes on one CPU core, by the time of first steps that walked the decoder twice, which it does
+once now: only its start was run. `one` has a single sample, under the same schedule. Needs
+$SEQGEN_DATA/mnist. The gradient is the doubly-reparameterised one (Tucker et al. 2019).
 """
 
 from ml_collections import config_dict

@@ -12,10 +12,10 @@ import jobs
 import pytest
 import runs
 import slurm_node
-from test_sweep import defined, started
+from test_sweep import apart, defined, started
 
 import launch
-from seqgen import lanes, ledger, run_directory, sweep
+from seqgen import ledger, run_directory, sweep
 from seqgen.backends import slurm
 from seqgen.errors import Failure, UsageError
 from seqgen.interrupt import Interrupted
@@ -35,10 +35,8 @@ def node(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(lanes, "groups", lambda configs: [[n] for n in range(len(configs))])
+    apart(monkeypatch)
     monkeypatch.setattr(slurm, "POLL_SECONDS", 0.3)
-    monkeypatch.setattr(sweep, "LOOK_SECONDS", 0.0)
-    monkeypatch.setenv("PYTHONPATH", str(runs.ROOT))
 
 
 def swept(workdir, grid, *, number=None, options=("--time=5",), **more):

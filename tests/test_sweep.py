@@ -22,12 +22,17 @@ from seqgen.ledger import State
 SHARING = lanes.groups
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
+def apart(monkeypatch):
+    """A job for each trial, which finds this package, and is looked after at once."""
     monkeypatch.setattr(lanes, "groups", lambda configs: [[n] for n in range(len(configs))])
-    monkeypatch.setattr(local, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(sweep, "LOOK_SECONDS", 0.0)
     monkeypatch.setenv("PYTHONPATH", str(runs.ROOT))
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    apart(monkeypatch)
+    monkeypatch.setattr(local, "POLL_SECONDS", 0.01)
 
 
 MANNER = sweep.Manner(Path(jobs.__file__), 2)
