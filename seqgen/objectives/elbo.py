@@ -51,7 +51,8 @@ OF_TOKENS = {
 class Options:
     bound: str = "elbo"  # elbo, iwae, dreg
     samples: int = 1  # K, of q(z | x) for each example
-    beta: float = 1.0  # weight of the KL (Higgins et al. 2017): with another than 1 it is no bound
+    # weight of the KL (Higgins et al. 2017), or of log p(z) / q(z | x): at 1 alone it is a bound
+    beta: float = 1.0
     warmup_steps: int | None = None  # over which that weight grows from 0 (Bowman et al. 2016)
     free_bits: float | None = None  # nats of each latent number's mean KL that cost nothing
     binarization: str | None = None  # of pictures: dynamic, drawn each time; fixed, once an example
@@ -68,10 +69,9 @@ class Options:
             warmup_steps="[1, inf)",
             free_bits="(0, inf)",
         )
-        weighed = self.beta != 1 or self.warmup_steps is not None or self.free_bits is not None
-        if self.bound != "elbo" and weighed:
+        if self.bound != "elbo" and self.free_bits is not None:
             yield (
-                "objective.beta, warmup_steps and free_bits weigh the KL of objective.bound=elbo; "
+                "objective.free_bits is of the KL of objective.bound=elbo; "
                 f"{self.bound} has none of its own"
             )
 
@@ -160,9 +160,11 @@ def _bound(options, model, params, batch, posterior: Posterior, kl_weight, **how
     """(the bound [B] that is trained, the ELBO's terms)."""
     kl_BZ = densities.kl_from_standard_normal(posterior.mean, posterior.log_variance)
     if options.bound == "dreg":
-        bound_B, log_p_x_KB = _doubly_reparameterised(model, params, batch, posterior, **how)
+        bound_B, log_p_x_KB = _doubly_reparameterised(
+            model, params, batch, posterior, kl_weight, **how
+        )
     elif options.bound == "iwae":
-        log_w_KB, log_p_x_KB = log_weights(model, params, batch, posterior, **how)
+        log_w_KB, log_p_x_KB = log_weights(model, params, batch, posterior, kl_weight, **how)
         bound_B = log_mean(log_w_KB)
     else:
         log_p_x_KB = log_likelihood(model, params, batch, posterior.z, **how)
@@ -184,16 +186,17 @@ def _free(free_bits: float, kl_BZ: jax.Array, weight_B: jax.Array) -> jax.Array:
     return jnp.sum(jnp.maximum(mean_Z, free_bits))
 
 
-def _doubly_reparameterised(model, params, batch, posterior, **how):
+def _doubly_reparameterised(model, params, batch, posterior, kl_weight, **how):
     """(the IWAE bound [B], log p(x | z_k)), whose gradient is Tucker et al. 2019, equation 8.
 
-    The decoder's is that of IWAE: the mean of grad log w_k under the normalised weights. The
-    encoder's goes through the samples alone, and weighs them by the squares of these weights.
+    The decoder's is that of IWAE: the mean of grad log w_k under the normalised weights v_k. The
+    encoder's goes through the samples alone, and weighs them by v_k^2; where the KL weighs b, the
+    same steps (their equations 5 to 8) lead to (1 - b) v_k + b v_k^2.
     """
     frozen = jax.lax.stop_gradient(posterior)
 
     def log_weights_of(params, z_KBZ):
-        return log_weights(model, params, batch, frozen._replace(z=z_KBZ), **how)
+        return log_weights(model, params, batch, frozen._replace(z=z_KBZ), kl_weight, **how)
 
     @jax.custom_vjp
     def bound(params, z_KBZ):
@@ -202,13 +205,15 @@ def _doubly_reparameterised(model, params, batch, posterior, **how):
 
     def forward(params, z_KBZ):
         log_w_KB, pull, log_p_x_KB = jax.vjp(log_weights_of, params, z_KBZ, has_aux=True)
-        return (log_mean(log_w_KB), log_p_x_KB), (pull, jax.nn.softmax(log_w_KB, axis=0))
+        share_KB = jax.nn.softmax(log_w_KB, axis=0)
+        again_KB = 1 - kl_weight + kl_weight * share_KB
+        return (log_mean(log_w_KB), log_p_x_KB), (pull, share_KB, again_KB)
 
     def backward(kept, slopes):
-        pull, share_KB = kept
+        pull, share_KB, again_KB = kept
         slope_B, _ = slopes  # the second output is looked at, never trained
         of_params, of_z_KBZ = pull(slope_B[None] * share_KB)
-        return of_params, share_KB[:, :, None] * of_z_KBZ  # once more by its weight
+        return of_params, again_KB[:, :, None] * of_z_KBZ
 
     bound.defvjp(forward, backward)
     return bound(params, posterior.z)

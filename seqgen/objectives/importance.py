@@ -59,16 +59,24 @@ def log_likelihood(
 
 
 def log_weights(
-    model: nn.Module, params: Any, batch: Batch, posterior: Posterior, **how: Any
+    model: nn.Module,
+    params: Any,
+    batch: Batch,
+    posterior: Posterior,
+    kl_weight: jax.Array | float = 1.0,
+    **how: Any,
 ) -> tuple[jax.Array, jax.Array]:
-    """(log w_k, log p(x | z_k)), both [K, B]."""
+    """(log w_k, log p(x | z_k)), both [K, B]; of w_k = p(x | z_k) (p(z_k) / q(z_k | x))^kl_weight.
+
+    Only with a weight of 1 is the mean of w an estimate of p(x).
+    """
     mean_BZ, log_variance_BZ, z_KBZ = posterior
     log_p_x_KB = log_likelihood(model, params, batch, z_KBZ, **how)
     # the normalisers of prior and posterior are the same
     of_prior_KB = -0.5 * jnp.sum(z_KBZ**2, axis=-1)
     squared_KBZ = (z_KBZ - mean_BZ[None]) ** 2 * jnp.exp(-log_variance_BZ)[None]
     of_posterior_KB = -0.5 * jnp.sum(squared_KBZ + log_variance_BZ[None], axis=-1)
-    return log_p_x_KB + of_prior_KB - of_posterior_KB, log_p_x_KB
+    return log_p_x_KB + kl_weight * (of_prior_KB - of_posterior_KB), log_p_x_KB
 
 
 def log_mean(log_w_KB: jax.Array) -> jax.Array:
