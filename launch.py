@@ -44,14 +44,15 @@ EXPERIMENTS = Path(__file__).parent / "experiments"
 
 
 def run_train(given: flags.FlagValues) -> int:
+    place, cached = command_line.place(given), given.compilation_cache
     if given.group is not None:
         if "config" in given or given.workdir is not None:
             raise UsageError("--group names runs, which have configs: leave out all else")
-        group.train_group(given.group, compilation_cache=given.compilation_cache)
-        return DONE
-    several = given.config.seeds is not None
-    chosen = group.train_seeds if several else train.train
-    chosen(given.config, given.workdir, compilation_cache=given.compilation_cache)
+        group.train_group(given.group, compilation_cache=cached)
+    elif given.config.seeds is not None:
+        group.train_seeds(given.config, given.workdir, compilation_cache=cached)
+    else:
+        train.train(given.config, given.workdir, compilation_cache=cached, place=place)
     return DONE
 
 

@@ -5,7 +5,8 @@ python launch.py train --config=experiments/sines_vae.py
 likelihood 295.6 nats by 50 importance samples (a density, of series without noise: it may exceed 0,
 and is small where the series are far from exact), ELBO 281.0, KL 39.7, all 20 latent numbers in
 use. It makes series again and goes smoothly from one to another, but most of those that it draws
-are not like the data, for all posteriors together are far from the prior (a KL of 32.7 nats).
+are not like the data. With 10 latent numbers and 5,000 steps the likelihood was 388.9 nats, but
+coverage 0.035 and the discriminative score 0.49, of at most 0.5: more exact, no better a sampler.
 Frequencies are those of TimeGAN's published code, slow ones; those of the paper were not run.
 """
 

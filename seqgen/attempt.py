@@ -6,12 +6,13 @@ It logs, evaluates, checkpoints and says when to stop. `train.py` takes one run 
 
 import contextlib
 from pathlib import Path
+from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
-from seqgen import run_directory
-from seqgen.checkpoint import Checkpoints
+from seqgen import processes, run_directory
+from seqgen.checkpoint import Checkpoints, Restored
 from seqgen.errors import UsageError
 from seqgen.event_files import EventFiles
 from seqgen.interrupt import Interrupt, Interrupted
@@ -45,12 +46,19 @@ class Attempt:
         )
         self._first: State | None = state
         self.step, self._since_best = self._resumed or 0, int(state.monitor.since_best)
-        log = run_directory.MetricsLog(session.workdir, self.step, evaluated=not self._due)
-        logs = [stack.enter_context(log)]
-        if session.options.tensorboard:
-            logs.append(stack.enter_context(EventFiles(session.workdir)))
-        unit = target_unit(session.dataset.spec)
+        unit, logs = target_unit(session.dataset.spec), processes.together(self._logs, stack)
         self._meter = Meter(session.options, unit, session.reports, logs, progress)
+
+    def _logs(self, stack: contextlib.ExitStack) -> list[run_directory.MetricsLog | EventFiles]:
+        """What its numbers are written to."""
+        workdir = self._session.workdir
+        if not processes.leads():
+            return []
+        log = run_directory.MetricsLog(workdir, self.step, evaluated=not self._due)
+        logs = [stack.enter_context(log)]
+        if self._session.options.tensorboard:
+            logs.append(stack.enter_context(EventFiles(workdir)))
+        return logs
 
     def first(self) -> State:
         """The state that it begins with. It is not kept: the first call may donate it."""
@@ -71,18 +79,28 @@ class Attempt:
     def pause(self, state: State) -> State:
         """What is to be done before the next call; returns the state, its monitor moved on."""
         session, step = self._session, self.step
-        session.film(step, state.params)
+        processes.together(session.film, step, state.params)
         if not self._saves():
             return state
-        self._meter.flush()  # waits for the device, as saving does in any case
+        processes.together(self._meter.flush)  # waits for the device, as saving does in any case
         best = False
         if self._due:
             state, best = self._evaluated(state)
         self._due = False
         meta = {"evaluation_due": False, "ending": self._ending}
-        self._checkpoints.save(step, state, meta=meta, best=best)
-        run_directory.set_status(session.workdir, "RUNNING", step=step)
+        self._save(state, meta, best=best)
         return state
+
+    def _save(self, state: State, meta: dict[str, Any], **how: bool) -> None:
+        """A checkpoint, and where the run stands."""
+        whole = processes.whole(state)
+
+        def save():
+            if processes.leads():
+                self._checkpoints.save(self.step, whole, meta=meta, **how)
+                run_directory.set_status(self._session.workdir, "RUNNING", step=self.step)
+
+        processes.together(save)
 
     def ended(self) -> str | None:
         """Why the run ends here, None if it goes on."""
@@ -106,14 +124,12 @@ class Attempt:
         options = self._session.options
         self.step += count
         self._due = self.step % options.eval_every == 0 or self.step >= options.num_steps
-        self._meter.add(self.step, metrics)
+        processes.together(self._meter.add, self.step, metrics)
 
     def stopped(self, state: State, stop: Interrupted) -> Interrupted:
         """Saves all; returns what to tell of it. Whoever ends the process shows it."""
-        self._meter.flush()
-        meta = {"evaluation_due": self._due}
-        self._checkpoints.save(self.step, state, meta=meta, blocking=True)
-        run_directory.set_status(self._session.workdir, "RUNNING", step=self.step)
+        processes.together(self._meter.flush)
+        self._save(state, {"evaluation_due": self._due}, blocking=True)
         outcome = f" at step {self.step}, all saved: run it again to go on"
         told = Interrupted(stop.signal_name, outcome)
         self._progress.log(str(told))
@@ -137,9 +153,9 @@ class Attempt:
                 found, session.arrays, int(state.monitor.looks) + 1, interrupt
             )
             metrics |= numbers
-        self._meter.report("valid", step, metrics, sentence)
+        processes.together(self._meter.report, "valid", step, metrics, sentence)
         name = session.options.monitor
-        watched = jnp.float32(step if name is None else metrics[name])
+        watched = np.float32(step if name is None else metrics[name])
         monitor = session.observe(state.monitor, watched)
         best = int(monitor.since_best) == 0 or self._ending is not None
         if regular:
@@ -155,15 +171,26 @@ def begin_or_resume(
 
     The last is why its evaluation ended the run, which then ends there again; None: it goes on.
     """
-    if checkpoints.latest() is None:
+
+    def latest() -> Restored | None:
+        """The first process may have to set damaged steps aside: the others follow it."""
+        there = processes.leads() and checkpoints.latest() is not None
+        return checkpoints.restore(session.target) if there else None
+
+    found = processes.together(latest)
+    step = processes.greatest(-1 if found is None else found.step)
+    if step < 0:
         return session.begin(), False, None, None
-    step, state, meta, _ = checkpoints.restore(session.target)
+    restored = processes.together(lambda: found or checkpoints.restore(session.target, step))
+    state, meta = restored.state, restored.meta
     progress.say(f"resumed {session.workdir} at step {step}")
     return state, meta["evaluation_due"], step, meta.get("ending")
 
 
 def note_the_end(workdir: Path, error: BaseException) -> None:
     """Why the run stopped, in its status."""
+    if not processes.leads():
+        return
     status = "PREEMPTED" if isinstance(error, Interrupted) else "FAILED"
     # neither a disk too full for it nor a damaged status is the reason to be told
     with contextlib.suppress(OSError, UsageError):

@@ -2,10 +2,13 @@
 
 import contextlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from seqgen.environment import cores
 
@@ -28,6 +31,27 @@ def keep_compiled(folder: Path) -> None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def mesh(devices: Sequence[jax.Device]) -> jax.sharding.Mesh:
+    """Of devices that share the rows of a batch."""
+    return jax.make_mesh(
+        (len(devices),), ("batch",), (jax.sharding.AxisType.Auto,), devices=devices
+    )
+
+
+def placed(tree: Any, sharding: jax.sharding.Sharding) -> Any:
+    """The arrays on the devices of the sharding, which may be other processes' too.
+
+    Then they are arrays of the host, and every process has the same ones.
+    """
+    if sharding.is_fully_addressable:
+        return jax.device_put(tree, sharding)
+
+    def place(x: np.ndarray) -> jax.Array:
+        return jax.make_array_from_callback(x.shape, sharding, lambda part: x[part])
+
+    return jax.tree.map(place, tree)
 
 
 def supported(compiler_options: dict[str, str]) -> dict[str, str]:

@@ -11,10 +11,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import jax
 import numpy as np
 
 from seqgen import run_directory, stored_state
@@ -52,6 +53,7 @@ class Checkpoints:
         self._writer = writer
         self._keep_every = keep_every
         self._saver: ThreadPoolExecutor | None = None
+        self._apart: ProcessPoolExecutor | None = None  # where the saver has the arrays written
         self._pending: Future[None] | None = None
         self._own: tuple[int, bool] | None = None  # the last step here saved or restored; if best
 
@@ -65,6 +67,8 @@ class Checkpoints:
             except OSError as error:
                 raise UsageError(f"cannot write in {directory}: {error.strerror}") from error
             self._saver = ThreadPoolExecutor(1, "checkpoint")
+            if jax.process_count() > 1:
+                self._apart = stored_state.process_of_its_own()
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
@@ -80,6 +84,8 @@ class Checkpoints:
         finally:
             self._saver.shutdown()
             self._saver = None
+            if self._apart is not None:
+                self._apart.shutdown()
 
     def save(
         self,
@@ -233,7 +239,10 @@ class Checkpoints:
             sentence = f"the disk is full: {free:,} bytes are free, {needed:,} are needed"
             raise OSError(errno.ENOSPC, sentence)
         saving.mkdir()
-        stored_state.write(saving, arrays, body)
+        if self._apart is None:
+            stored_state.write(saving, arrays, body)
+        else:
+            self._apart.submit(stored_state.write, saving, arrays, body).result()
         saved.commit(step)
         for later in [other for other in saved.numbered() if other > step]:
             logging.warning("removing %s: the run has gone back to before it", saved.path(later))

@@ -6,6 +6,7 @@ from absl import flags
 
 from seqgen.decoding import Options as Decoding
 from seqgen.errors import UsageError
+from seqgen.processes import Place
 
 
 class PathParser(flags.ArgumentParser):
@@ -44,6 +45,28 @@ def define_train(values: flags.FlagValues) -> None:
     define_cache(values)
     text = "a file that lists directories of runs, begun or not, to train in place of --config"
     define_path("group", text, values)
+    text = "one of the processes of a run, which Slurm or MPI has started and tells of each other"
+    flags.DEFINE_bool("distributed", False, text, flag_values=values)
+    text = "HOST:PORT where process 0 listens, in place of --distributed"
+    flags.DEFINE_string("coordinator", None, text, flag_values=values)
+    flags.DEFINE_integer("processes", None, "of that run", 1, flag_values=values)
+    flags.DEFINE_integer("process", None, "number of this one", 0, flag_values=values)
+
+
+def place(given: flags.FlagValues) -> Place | None:
+    """This process's among those that train a run, None if it is alone. Raises UsageError."""
+    told = (given.coordinator, given.processes, given.process)
+    apart = given.group is not None or given.config.seeds is not None
+    if apart and (given.distributed or any(value is not None for value in told)):
+        raise UsageError("several processes train one run: leave out --group and --config.seeds")
+    if all(value is None for value in told):
+        return Place() if given.distributed else None
+    if given.distributed or None in told or given.process >= given.processes:
+        raise UsageError(
+            "a process of a run that several train needs either --distributed, under srun or "
+            "mpirun, or --coordinator=HOST:PORT, --processes=N and --process=0 … N-1"
+        )
+    return Place(*told)
 
 
 def define_search(values: flags.FlagValues) -> None:

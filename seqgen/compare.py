@@ -28,7 +28,7 @@ def rows(
     interrupt: Interrupt,
 ) -> bootstrap.Rows:
     """What the run's objective measures of each example of the split, answers written like that."""
-    mesh = jax.make_mesh((jax.device_count(),), ("batch",), (jax.sharding.AxisType.Auto,))
+    mesh = backend.mesh(jax.devices())
     everywhere = NamedSharding(mesh, P())
     measure = measurer(run.objective, dataset, split, mesh)
     arrays, params = (jax.device_put(x, everywhere) for x in (dataset.arrays, found.params))

@@ -42,6 +42,7 @@ def record(*, devices: bool = False) -> dict[str, Any]:
 
         found["device_kind"] = jax.devices()[0].device_kind
         found["device_count"] = jax.device_count()
+        found["process_count"] = jax.process_count()
     return found
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from ml_collections import config_dict
@@ -57,7 +58,10 @@ def measurer(
     first = jax.eval_shape(start, dataset.arrays)
     split_rows = P("batch") if len(first["weight_B"]) % mesh.size == 0 else P()
 
-    @partial(jax.jit, out_shardings=NamedSharding(mesh, split_rows))  # as `measure` returns it
+    whole = NamedSharding(mesh, P())  # what is read, by whatever process
+    kept = NamedSharding(mesh, split_rows)
+
+    @partial(jax.jit, out_shardings=kept)  # as `measure` returns it
     def begin(arrays):
         return objective.init(jax.random.key(0), start(arrays))[1]["rows"]
 
@@ -66,7 +70,7 @@ def measurer(
         measured, memory = objective.measure(params, {"rows": rows}, batch, key)
         return measured, memory["rows"]
 
-    @partial(jax.jit, static_argnums=4)
+    @partial(jax.jit, static_argnums=4, out_shardings=(whole, kept))
     def measure(params, rows, arrays, index, shape):
         batch = examples(arrays, index, shape)
         key_data = jax.random.key_data(jax.random.fold_in(jax.random.key(0), index))
@@ -82,7 +86,7 @@ def measurer(
         rows, pieces = begin(arrays), []
         for index in range(dataset.num_batches[split]):
             shape = dataset.shape(split, index, False)
-            measured, rows = measure(params, rows, arrays, jnp.int32(index), shape)
+            measured, rows = measure(params, rows, arrays, np.int32(index), shape)
             pieces.append(measured)
             if len(pieces) > 1:  # read the previous one while this one is computed
                 pieces[-2] = jax.device_get(pieces[-2])
@@ -132,7 +136,7 @@ def checkpoint_evaluator(
     if split not in dataset.num_batches:
         raise unknown("split", split, dataset.num_batches)
     runs.refuse_other_data(run, dataset.fingerprint)
-    mesh = jax.make_mesh((jax.device_count(),), ("batch",), (jax.sharding.AxisType.Auto,))
+    mesh = backend.mesh(jax.local_devices())
     everywhere = NamedSharding(mesh, P())
     measure = measure or evaluator(run.objective, dataset, split, mesh)
     arrays = jax.device_put(dataset.arrays, everywhere)

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from seqgen import config as configs
 from seqgen import (
+    backend,
     decoding,
     diagnose,
     evaluate,
@@ -25,6 +25,7 @@ from seqgen import (
     run_directory,
     spectral,
 )
+from seqgen import config as configs
 from seqgen import run as runs
 from seqgen.datasets import Dataset
 from seqgen.errors import UsageError
@@ -80,7 +81,7 @@ def measured_on(one: Evidence, **options: Any) -> dict[str, float]:
 
     Raises Interrupted when a signal has come.
     """
-    mesh = jax.make_mesh((jax.device_count(),), ("batch",), (jax.sharding.AxisType.Auto,))
+    mesh = backend.mesh(jax.devices())
     other = _data(one.run, options)
     measure = evaluate.evaluator(one.run.objective, other, "test", mesh)
     everywhere = NamedSharding(mesh, PartitionSpec())

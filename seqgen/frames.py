@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from seqgen import run_directory
+from seqgen import processes, run_directory
 from seqgen.datasets import Dataset
 from seqgen.errors import UsageError
 from seqgen.objectives import Objective, Params
@@ -53,12 +53,15 @@ def recorder(
     folder = run_directory.folder(workdir, "frames")
     real_N2 = real_points(dataset, arrays)
     edges, place_X2 = plane_around(real_N2)
-    write(folder, REAL, {"real": real_N2, "edges": edges})
+    if processes.leads():
+        write(folder, REAL, {"real": real_N2, "edges": edges})
     look = jax.jit(objective.frame)
 
     def record(step: int, params: Params) -> None:
         if step % every == 0:
-            write(folder, f"{step:09d}", jax.device_get(look(params, real_N2, place_X2)))
+            moment = jax.device_get(look(params, real_N2, place_X2))
+            if processes.leads():
+                write(folder, f"{step:09d}", moment)
 
     return record
 

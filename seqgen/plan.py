@@ -108,6 +108,7 @@ def run_plan(
     recurrent_share: float,
     intervals: Sequence[int],
     lanes: int = 1,
+    processes: int = 1,
 ) -> RunPlan:
     """The layout of a run.
 
@@ -117,7 +118,8 @@ def run_plan(
     a game of convolutions), since there is one copy of the weights to move. Devices that share the
     rows also each read all the weights in every step; once those of a recurrence leave the cache,
     one device is quicker again (by a quarter for an LSTM of 512 units), unless most of the work is
-    in large products outside the recurrence anyway.
+    in large products outside the recurrence anyway. Several processes were started to share a run,
+    so then all their devices do.
 
     Args:
       platform: of the devices.
@@ -128,11 +130,14 @@ def run_plan(
       recurrent_share: of all such matrices in the weights.
       intervals: numbers of steps after which the run must be back on the host.
       lanes: runs whose steps one dispatch takes on a device.
+      processes: that train the run; the devices of several must divide the rows.
     """
     wide = recurrent_bytes > CACHED_WEIGHTS_BYTES and recurrent_share > 0.5
     together = platform == "cpu" and (wide or recurrent_bytes == 0)
     sharing = available if operations >= WORTH_SHARING and not together else 1
     devices = max(n for n in range(1, sharing + 1) if rows % n == 0)
+    if processes > 1:
+        devices = available
     longest = (
         LONGEST_CALL_SECONDS * OPERATIONS_PER_SECOND.get(platform, 5e12) / (lanes * operations)
     )

@@ -16,13 +16,15 @@ class Progress:
     """Context manager. `show` replaces the live line; `say` prints and logs a line that stays.
 
     `log` is for a line that is printed elsewhere. One of several tasks that are shown together has
-    a `name`, and shows and prints by way of `shown_by`, which is open.
+    a `name`, and shows and prints by way of `shown_by`, which is open. A `quiet` one only logs.
     """
 
-    def __init__(self, log: Path, name: str = "", shown_by: "Progress | None" = None) -> None:
+    def __init__(
+        self, log: Path, name: str = "", shown_by: "Progress | None" = None, *, quiet: bool = False
+    ) -> None:
         self._log = log.open("a", encoding="utf-8", buffering=1)
         self._name, self._shown_by = name, shown_by
-        self._console = Console(highlight=False, soft_wrap=True)
+        self._console = Console(highlight=False, soft_wrap=True, quiet=quiet)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._printed = 0.0
 

@@ -14,7 +14,17 @@ import jax
 from jax.sharding import NamedSharding, PartitionSpec
 from ml_collections import config_dict
 
-from seqgen import backend, environment, frames, likeness, looks, optimizer, plan, run_directory
+from seqgen import (
+    backend,
+    environment,
+    frames,
+    likeness,
+    looks,
+    optimizer,
+    plan,
+    processes,
+    run_directory,
+)
 from seqgen import config as configs
 from seqgen import step as steps
 from seqgen.datasets import Dataset
@@ -83,7 +93,7 @@ def prepare(config: config_dict.ConfigDict, workdir: Path, progress: Progress) -
         time_steps=time_steps(config, dataset),
         intervals=intervals(config, dataset),
     )
-    mesh = jax.make_mesh((layout.devices,), ("batch",), (jax.sharding.AxisType.Auto,))
+    mesh = backend.mesh(jax.devices()[: layout.devices])
     everywhere = NamedSharding(mesh, PartitionSpec())
     placed = steps.shardings(mesh, shapes)
 
@@ -91,9 +101,10 @@ def prepare(config: config_dict.ConfigDict, workdir: Path, progress: Progress) -
         return step_of(parts, dataset, arrays, shape, mesh)
 
     look = looker(parts, dataset)
-    record(config, stored, dataset, layout._asdict(), workdir, progress)
+    if processes.leads():
+        record(config, stored, dataset, layout._asdict(), workdir, progress)
     say_where_the_schedules_end(config, parts, progress)
-    arrays = jax.device_put(dataset.arrays, everywhere)
+    arrays = backend.placed(dataset.arrays, everywhere)
     return Session(
         config=config,
         options=parts.options,
@@ -168,8 +179,15 @@ def lay_out(
     """The run's plan from what is known before anything is computed.
 
     `rows` are computed together, and a batch has so many time steps, padding included. Of `lanes`
-    that many runs share each of the `available` devices (None: all that there are).
+    that many runs share each of the `available` devices (None: all that there are). Raises
+    UsageError where the rows do not divide among the devices of several processes.
     """
+    if jax.process_count() > 1 and rows % jax.device_count():
+        raise UsageError(
+            f"{rows} rows that are computed together do not divide among the {jax.device_count()} "
+            f"devices of {jax.process_count()} processes: change dataset.batch_size, accumulate or "
+            "the number of processes"
+        )
     sizes = [
         (jax.tree_util.keystr(path[-1:], simple=True), leaf.size, leaf.size * leaf.dtype.itemsize)
         for path, leaf in jax.tree.leaves_with_path(state.params)
@@ -185,6 +203,7 @@ def lay_out(
         recurrent_share=sum(size for size, _ in recurrent) / weights,
         intervals=intervals,
         lanes=lanes,
+        processes=jax.process_count(),
     )
 
 

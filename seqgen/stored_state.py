@@ -6,7 +6,10 @@ the caller adds, and its own SHA-256: Orbax alone does not notice a flipped bit 
 """
 
 import errno
+import multiprocessing
+import signal
 from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
-from seqgen import run_directory
+from seqgen import backend, run_directory
 from seqgen.errors import Failure, UsageError
 
 MANIFEST = "manifest.json"
@@ -46,6 +49,21 @@ def snapshot(state: Any) -> tuple[dict[str, dict[str, Any]], dict[str, np.ndarra
         if arrays[name].dtype.kind in "OSU":
             raise TypeError(f"{name} is a {type(leaf).__name__}; a state is made of arrays")
     return descriptions, arrays
+
+
+def process_of_its_own() -> ProcessPoolExecutor:
+    """A process where `write` works: among those of one run, Orbax's save waits for all of them.
+
+    It is spared the signals that the run handles, and ends with it.
+    """
+    apart = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
+    return ProcessPoolExecutor(1, apart, _set_apart)
+
+
+def _set_apart() -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    jax.config.update("jax_platforms", "cpu")  # the accelerators are the run's
 
 
 def write(directory: Path, arrays: Mapping[str, np.ndarray], body: Mapping[str, Any]) -> None:
@@ -118,12 +136,21 @@ def load(directory: Path, target: Any) -> tuple[Any, dict[str, Any]]:
         for name, description in stored.items()
         if 0 not in description["shape"]
     }
+    context = ocp.Context()
+    _by_this_process(context)
     try:
-        arrays = ocp.load(directory / "arrays", abstract)
+        with context:
+            arrays = ocp.load(directory / "arrays", abstract)
     except Exception as error:
         raise Failure(f"{directory} is sound but can't be read: {cause(error)}") from error
     leaves = [_like(leaf, arrays.get(name), stored[name]) for name, leaf in wanted.items()]
     return jax.tree.unflatten(jax.tree.structure(target), leaves), found
+
+
+def _by_this_process(context: ocp.Context) -> None:
+    """Else Orbax waits for the other processes of a run, which may have nothing to do with it."""
+    context.multiprocessing.primary_host = jax.process_index()
+    context.multiprocessing.active_processes = {jax.process_index()}
 
 
 def cause(error: BaseException) -> BaseException:
@@ -189,7 +216,9 @@ def _needs_x64(leaf: Any) -> bool:
 
 
 def _sharding(leaf: Any) -> jax.sharding.Sharding:
-    return getattr(leaf, "sharding", None) or jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    return getattr(leaf, "sharding", None) or jax.sharding.SingleDeviceSharding(
+        jax.local_devices()[0]
+    )
 
 
 def _abstract(leaf: Any) -> Any:
@@ -198,6 +227,8 @@ def _abstract(leaf: Any) -> Any:
         return np.empty(data.shape, data.dtype)
     if _on_host(leaf):
         return np.empty_like(leaf)
+    if not _sharding(leaf).is_fully_addressable:  # `_like` places it
+        return np.empty(leaf.shape, leaf.dtype)
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=_sharding(leaf))
 
 
@@ -206,12 +237,12 @@ def _like(leaf: Any, array: Any, description: Mapping[str, Any]) -> Any:
         abstract = _abstract(leaf)
         array = np.zeros(abstract.shape, abstract.dtype)
     if _is_key(leaf):
-        key = jax.random.wrap_key_data(array, impl=description["key"])
-        return jax.device_put(key, _sharding(leaf))
+        data = backend.placed(array, _sharding(leaf))
+        return jax.random.wrap_key_data(data, impl=description["key"])
     if isinstance(leaf, np.ndarray):
         return array
     if isinstance(leaf, np.generic):
         return array[()]
     if _on_host(leaf):
         return array.item()
-    return jax.device_put(array, _sharding(leaf))
+    return backend.placed(array, _sharding(leaf))

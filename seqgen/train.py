@@ -1,12 +1,13 @@
 """The training loop: dispatch steps, log, evaluate, checkpoint, stop when asked. Again = resume."""
 
 import contextlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from ml_collections import config_dict
 
-from seqgen import backend, generate, predictions, report, run_directory, run_lock
+from seqgen import backend, generate, predictions, processes, report, run_directory, run_lock
 from seqgen import config as configs
 from seqgen import run as runs
 from seqgen.attempt import Attempt, note_the_end
@@ -18,43 +19,60 @@ from seqgen.progress import Progress
 from seqgen.session import Session, prepare, rows_together
 
 
-def train(config: config_dict.ConfigDict, workdir: Path, *, compilation_cache: bool = True) -> None:
+def train(
+    config: config_dict.ConfigDict,
+    workdir: Path,
+    *,
+    compilation_cache: bool = True,
+    place: processes.Place | None = None,
+) -> None:
     """Trains to the config's last step, from the latest checkpoint if there is one.
+
+    Where several processes train the run together, each is told its `place` among them.
 
     Raises Interrupted after a signal (all is saved), Failure where training can't go on, UsageError
     for a config or data that differ from those of the run that the directory holds.
     """
     backend.start(rows_together(config), compilation_cache=compilation_cache)
-    configs.validate(config)
-    if config.tensorboard:
-        require("tensorboardX", "tensorboard")  # before anything is written
-    with (
-        run_lock.hold(workdir),
-        Interrupt() as interrupt,
-        Progress(workdir / "log.txt") as progress,
-    ):
-        session = prepare(config, workdir, progress)  # what it refuses is no attempt at the run
+    if place is not None:
+        processes.join(place)
+    with contextlib.ExitStack() as stack:
+        interrupt, progress = processes.together(opened, config, workdir, stack)
+        # what it refuses is no attempt at the run
+        session = processes.together(prepare, config, workdir, progress)
         try:
-            run_directory.set_status(workdir, "RUNNING")
-            with Checkpoints(workdir, keep_every=session.options.keep_every) as checkpoints:
-                reason = loop(session, checkpoints, interrupt, progress)
-            finish(session, reason, interrupt, progress)
+            reason = loop(session, processes.AgreedInterrupt(interrupt), progress)
+            processes.together(finish, session, reason, interrupt, progress)
         except BaseException as error:
             note_the_end(workdir, error)
             raise
 
 
-def loop(
-    session: Session, checkpoints: Checkpoints, interrupt: Interrupt, progress: Progress
-) -> str:
+def opened(
+    config: config_dict.ConfigDict, workdir: Path, stack: contextlib.ExitStack
+) -> tuple[Interrupt, Progress]:
+    """The run's directory is this process's until the stack is closed, or that of the first."""
+    configs.validate(config)
+    if config.tensorboard:
+        require("tensorboardX", "tensorboard")  # before anything is written
+    if processes.leads():
+        stack.enter_context(run_lock.hold(workdir))
+    log = workdir / "log.txt" if processes.leads() else Path(os.devnull)
+    interrupt = stack.enter_context(Interrupt())
+    return interrupt, stack.enter_context(Progress(log, quiet=not processes.leads()))
+
+
+def loop(session: Session, interrupt: processes.AgreedInterrupt, progress: Progress) -> str:
     """All of it happens once a call, not once a step. Returns why it ended."""
     with contextlib.ExitStack() as stack:
+        checkpoints = processes.together(begun, session, stack)
         attempt = Attempt(session, checkpoints, interrupt, progress, stack)
         state = attempt.first()
         try:
             while True:
                 state = attempt.pause(state)
                 if (reason := attempt.ended()) is not None:
+                    processes.together(checkpoints.wait)
                     return reason
                 if interrupt.requested:
                     raise Interrupted(interrupt.requested)
@@ -63,6 +81,17 @@ def loop(
                 attempt.passed(count, metrics)
         except Interrupted as stop:
             raise attempt.stopped(state, stop) from stop
+
+
+def begun(session: Session, stack: contextlib.ExitStack) -> Checkpoints:
+    """The run's checkpoints, open until the stack is closed, and its status RUNNING."""
+    if processes.leads():
+        run_directory.set_status(session.workdir, "RUNNING")
+    return stack.enter_context(
+        Checkpoints(
+            session.workdir, writer=processes.leads(), keep_every=session.options.keep_every
+        )
+    )
 
 
 def finish(
@@ -74,8 +103,11 @@ def finish(
 ) -> None:
     """What a finished run leaves: its test numbers, a sample if it generates, and its report.
 
-    reason: why it ended. measure: makes the evaluator of a split, where there is one already.
+    reason: why it ended. measure: makes the evaluator of a split, where there is one already. Of
+    several processes the first does all of it.
     """
+    if not processes.leads():
+        return
     run = runs.load(session.workdir)
     with Checkpoints(session.workdir, writer=False) as checkpoints:
         which = "latest" if checkpoints.best() is None else "best"

@@ -51,8 +51,7 @@ def run(config: config_dict.ConfigDict, workdir: Path, change=lambda session, in
     workdir.mkdir(exist_ok=True)
     with Progress(workdir / "log.txt") as progress, Interrupt() as interrupt:
         session = change(train.prepare(config, workdir, progress), interrupt)
-        with Checkpoints(workdir) as checkpoints:
-            return train.loop(session, checkpoints, interrupt, progress)
+        return train.loop(session, interrupt, progress)
 
 
 def experiment(kind: str, folder: Path, times: int = 1) -> str:

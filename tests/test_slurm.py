@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -91,6 +92,22 @@ def test_without_slurm_its_absence_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError, match="needs sbatch, which is not installed"):
         swept(tmp_path / "sweep", "seed=0")
+
+
+@pytest.mark.slow
+@needed
+def test_processes_under_srun_find_each_other_and_train_one_run(node, emptied, tmp_path):
+    flag, run = runs.experiment("procedural", tmp_path), tmp_path / "run"
+    train = [sys.executable, "launch.py", "train", flag, f"--workdir={run}", "--distributed"]
+    done = subprocess.run(
+        ["srun", "--ntasks=2", "--time=5", *train], cwd=runs.ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert run_directory.read_status(run)["status"] == "DONE"
+    found = run_directory.read_json(run / "environment.json")
+    assert found["process_count"] == 2
+    layout = run_directory.read_json(run / "plan.json")
+    assert layout["devices"] == found["device_count"] >= 2
 
 
 @pytest.mark.slow
