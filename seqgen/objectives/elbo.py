@@ -3,7 +3,8 @@
 With the importance weights w_k of `importance.py`, for K samples from q(z | x), `elbo` is the mean
 of log w (Kingma and Welling 2014), `iwae` the log of the mean of w (Burda, Grosse and Salakhutdinov
 2016), and `dreg` the same bound with the doubly-reparameterised gradient, whose noise does not
-drown it as K grows (Tucker et al. 2019).
+drown it as K grows (Tucker et al. 2019); for K = 1 that is the ELBO with a gradient whose noise
+ceases where the posterior is exact (Roeder, Wu and Duvenaud 2017).
 
 Free bits are those of Kingma et al. 2016, equation 15, each latent number a group of its own: what
 costs nothing is a latent number's KL in the mean over the examples of a batch, or of the part of it
