@@ -96,22 +96,23 @@ def test_more_samples_tighten_the_bound():
 
 
 @pytest.mark.parametrize("beta", [0.3, 1.0])
-def test_the_doubly_reparameterised_gradient_is_iwaes_in_the_mean_with_less_noise(beta):
+@pytest.mark.parametrize(("plainly", "samples"), [("iwae", 4), ("elbo", 1)])
+def test_the_doubly_reparameterised_gradient_is_the_bounds_in_the_mean(plainly, samples, beta):
     params, draws = parameters(scale=0.7), 6000
 
     def gradients(bound):
-        how = {"bound": bound, "samples": 4, "beta": beta}
+        how = {"bound": bound, "samples": samples, "beta": beta}
         keys = jax.random.split(jax.random.key(4), draws)
         one = jax.grad(lambda p, key: mean_loss(how, p, key))
         return jax.jit(jax.vmap(one, (None, 0)))(params, keys)
 
-    plain, double = gradients("iwae"), gradients("dreg")
+    plain, double = gradients(plainly), gradients("dreg")
     flat = jax.tree.leaves_with_path(plain)
     for (path, one), other in zip(flat, jax.tree.leaves(double), strict=True):
         error = 5 * np.sqrt(np.var(one, 0) + np.var(other, 0)) / np.sqrt(draws) + 1e-6
         name = jax.tree_util.keystr(path)
         assert np.all(np.abs(np.mean(one, 0) - np.mean(other, 0)) < error), name
-        if "mean" in name:
+        if "mean" in name and plainly == "iwae":  # with less noise
             assert np.all(np.var(other, 0) < 0.5 * np.var(one, 0))
 
 
