@@ -5,6 +5,7 @@ and reads the gradient norm between them.
 """
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -24,7 +25,7 @@ class Options:
     warmup_steps: int | None = None  # linear from 0 to learning_rate before the schedule begins
     final_scale: float = 0.0  # cosine and linear end at final_scale * learning_rate
     decay_every: int | None = None  # step: multiply by decay_rate every so many steps
-    decay_at: tuple[int, ...] = ()  # step: or when so many have been done
+    decay_at: tuple[int, ...] = ()  # step: or when so many have been done, in increasing order
     decay_rate: float = 0.5
     plateau_patience: int | None = None  # evaluations without a new best that cut the rate
     plateau_scale: float = 0.1  # what a plateau multiplies the rate by
@@ -60,6 +61,11 @@ class Options:
         )
         if self.schedule == "step" and (self.decay_every is None) == (not self.decay_at):
             yield f"{prefix}schedule 'step' needs either {prefix}decay_every or {prefix}decay_at"
+        if any(step <= before for before, step in itertools.pairwise((0, *self.decay_at))):
+            yield (
+                f"{prefix}decay_at must be steps from 1 on, in increasing order, not "
+                f"{self.decay_at}"
+            )
         if self.weight_decay is not None and self.rule not in ("adamw", "lion"):
             yield f"{prefix}weight_decay is decoupled: rule adamw or lion, not {self.rule!r}"
         try:

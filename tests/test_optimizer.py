@@ -132,3 +132,14 @@ def test_problems_name_the_choices():
     for neither_or_both in ({}, {"decay_every": 2, "decay_at": (3,)}):
         problems = optimizer.Options(schedule="step", **neither_or_both).problems()
         assert "either optimizer.decay_every or optimizer.decay_at" in " ".join(problems)
+
+
+@pytest.mark.parametrize("steps", [(0, 5), (-2,), (4, 3), (3, 3)])
+def test_steps_of_decay_increase_from_one_on(steps):
+    options = optimizer.Options(schedule="step", decay_at=steps)
+    (problem,) = options.problems("players.critic.")
+    assert problem == (
+        f"players.critic.decay_at must be steps from 1 on, in increasing order, not {steps}"
+    )
+    increasing = optimizer.Options(schedule="step", decay_at=(1, 2, 9))
+    assert not list(increasing.problems())
