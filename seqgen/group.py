@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ml_collections import config_dict
 
-from seqgen import lanes
+from seqgen import lanes, trials
 from seqgen.errors import UsageError
 from seqgen.session import stored_config
 
@@ -53,5 +53,5 @@ def train_seeds(
         own = config.copy_and_resolve_references()
         own.seed, own.seeds = seed, None
         all_configs.append(own)
-    workdirs = [workdir / f"seed_{own.seed}" for own in all_configs]
+    workdirs = [trials.of_seed(workdir, own.seed) for own in all_configs]
     lanes.train(all_configs, workdirs, compilation_cache=compilation_cache)

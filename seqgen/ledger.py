@@ -4,7 +4,6 @@
 was and printed, `ledger.jsonl` how each attempt at a run ended.
 """
 
-import enum
 import json
 import os
 import re
@@ -15,40 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from seqgen import config as configs
-from seqgen import run_directory, run_lock
+from seqgen import run_directory
 from seqgen.backends import End, Job
 from seqgen.errors import UsageError
 from seqgen.interrupt import Interrupted
+from seqgen.run_state import State, status
 from seqgen.trials import Trial
 
 KEYS = ("experiment", "grid", "file", "command", "around", "trials")
 LAST_LINES = 4
 TAIL_BYTES = 16_384
-
-
-class State(enum.StrEnum):
-    """How a trial stands."""
-
-    DONE = "done"
-    FAILED = "failed"
-    RUNNING = "running"
-    QUEUED = "queued"  # its job will begin
-    STOPPED = "stopped"  # goes on from its last checkpoint
-    NEW = "to do"
-
-
-def state(run: Path) -> State:
-    """Of a run directory, whether or not there is one."""
-    status = None
-    if (run / "status.json").exists():
-        status = run_directory.read_status(run)["status"]
-    if status == "DONE":
-        return State.DONE
-    if run_lock.is_held(run):
-        return State.RUNNING
-    if status == "FAILED":
-        return State.FAILED
-    return State.NEW if status is None else State.STOPPED
 
 
 def read(workdir: Path) -> dict[str, Any] | None:
@@ -115,8 +90,8 @@ def write_configs(workdir: Path, found: Sequence[Trial], states: dict[str, State
     """Makes the run directories of trials that are to begin or to go on."""
     for trial in found:
         run = workdir / trial.run
-        settled = states[trial.digest] in (State.DONE, State.RUNNING, State.QUEUED)
-        if not (settled and (run / "config.json").exists()):
+        kept = states[trial.digest] in (State.DONE, State.RUNNING, State.QUEUED, State.DAMAGED)
+        if not (kept and (run / "config.json").exists()):
             run.mkdir(parents=True, exist_ok=True)
             run_directory.write_json(run / "config.json", configs.to_json(trial.config))
 
@@ -143,10 +118,6 @@ def read_job(group: Path) -> Job:
     return Job(group, group.with_suffix(".log"), runs)
 
 
-def status(run: Path) -> dict[str, Any] | None:
-    return run_directory.read_status(run) if (run / "status.json").exists() else None
-
-
 def settle(job: Job, end: End, before: Sequence[dict[str, Any] | None], workdir: Path) -> None:
     """Sees that every run of a job that ended has a status that says how, and notes it.
 
@@ -168,7 +139,7 @@ def settle(job: Job, end: End, before: Sequence[dict[str, Any] | None], workdir:
                 run,
                 "PREEMPTED" if stopped else "FAILED",
                 exit_code=end.exit_code,
-                message=end.reason or reason(end.exit_code, job.output),
+                message=end.reason or reason(end.exit_code, job.output, run),
             )
         elif end.reason is not None and now["status"] == "PREEMPTED":
             run_directory.set_status(
@@ -181,13 +152,21 @@ def settle(job: Job, end: End, before: Sequence[dict[str, Any] | None], workdir:
             ledger.write(run_directory.canonical_json(line) + b"\n")
 
 
-def reason(exit_code: int | None, output: Path) -> str:
-    """Why a process ended that wrote no status: its last words, or what killed it."""
+def reason(exit_code: int | None, output: Path, run: Path) -> str:
+    """Why a process ended that wrote no status: its last words, or what killed it.
+
+    The last words of a process of several runs have in them what it said of this one, which is
+    taken alone.
+    """
     if exit_code is not None and exit_code < 0:
         return f"killed by {signal.Signals(-exit_code).name}"
     if exit_code == 0:
         return "its process ended before it was done"
-    return (last_lines(output, 1) or ["its process ended without a word"])[0]
+    last = (last_lines(output, 1) or ["its process ended without a word"])[0]
+    begins = f"{run.name}: failed: "
+    said = last_lines(output, 1, but=re.compile(rf"(?!{begins})"))
+    own = said[0].removeprefix(begins) if said else ""
+    return own if own and own in last else last
 
 
 def failures(workdir: Path, run: Path) -> list[str]:

@@ -1,8 +1,8 @@
-"""The verb `report`: a run, a sweep or a directory of studies on one page."""
+"""The verb `report`: a run, a sweep, runs of one config's seeds or studies on one page."""
 
 from pathlib import Path
 
-from seqgen import run_report, study_report, sweep_report
+from seqgen import run_report, study_report, sweep_report, trials
 from seqgen.errors import UsageError
 
 
@@ -11,7 +11,7 @@ def report(workdir: Path) -> Path:
 
     Raises UsageError where that is nothing to report of.
     """
-    if (workdir / "sweep.json").exists():
+    if (workdir / "sweep.json").exists() or trials.seeds(workdir):
         return sweep_report.write(workdir)
     if (workdir / "config.json").exists():
         return run_report.write(workdir)

@@ -5,7 +5,7 @@ from typing import Any
 
 from ml_collections import config_dict
 
-from seqgen import animation, curves, page, predictions, run_directory
+from seqgen import animation, curves, page, predictions, run_directory, run_state
 from seqgen import config as configs
 from seqgen import run as runs
 from seqgen.alignment import ATTENTION
@@ -27,7 +27,7 @@ def write(workdir: Path) -> Path:
     meanings = predictions.reports(run)
     records = run_directory.read_metrics(workdir)
     status = run_directory.read_status(workdir)
-    title = f"{workdir.resolve().name}: {status['status']}"
+    title = f"{workdir.resolve().name}: {run_state.state(workdir)}"
     header, numbers = results(workdir, records, meanings)
     chosen, environment = config_rows(run.config), environment_rows(workdir)
     drawn = [p for p in (workdir / "samples").glob("*.png") if not p.stem.endswith(ATTENTION)]

@@ -1,5 +1,6 @@
 """How the trials of a sweep stand, as tables: for a terminal that is watched, and as plain text."""
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -8,9 +9,9 @@ from typing import NamedTuple
 
 from rich.table import Table
 
-from seqgen import ledger
-from seqgen.ledger import State
+from seqgen import ledger, run_state
 from seqgen.progress import duration
+from seqgen.run_state import State
 from seqgen.trials import Trial, short
 
 SHOWN = 30  # rows of a table that is watched
@@ -26,14 +27,15 @@ class Standing(NamedTuple):
 
 def standing(run: Path, num_steps: int) -> Standing:
     """Of a run directory, from its records; they may be of any age."""
-    status = ledger.status(run) or {"step": 0}
-    for line in reversed(ledger.tail(run / "metrics.jsonl").split("\n")[:-1]):
-        record = json.loads(line)
-        if record["split"] == "train":
-            rate = record.get("steps_per_second")
-            step = max(record["step"], status["step"])
-            left = (num_steps - step) / rate if rate else None
-            return Standing(step, float(record["loss"]), left)
+    status = run_state.status(run) or {"step": 0}
+    with contextlib.suppress(ValueError, KeyError, TypeError):  # the report says what is damaged
+        for line in reversed(ledger.tail(run / "metrics.jsonl").split("\n")[:-1]):
+            record = json.loads(line)
+            if record["split"] == "train":
+                rate = record.get("steps_per_second")
+                step = max(record["step"], status["step"])
+                left = (num_steps - step) / rate if rate else None
+                return Standing(step, float(record["loss"]), left)
     return Standing(status["step"], None, None)
 
 
@@ -50,7 +52,7 @@ def row(number: int, trial: Trial, names: Sequence[str], state: State, workdir: 
     """A trial as a line of a table, `number` its place in the sweep."""
     chosen = [short(trial.chosen[name]) if name in trial.chosen else "" for name in names]
     of = trial.config.num_steps
-    if state is State.NEW:
+    if state in (State.NEW, State.DAMAGED):
         return [str(number), *chosen, state, "", "", ""]
     step, loss, left = standing(workdir / trial.run, of)
     shown = duration(left) if state is State.RUNNING and left is not None else ""

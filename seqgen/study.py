@@ -20,6 +20,7 @@ from seqgen import (
     lanes,
     report,
     run_directory,
+    run_state,
     study_report,
     trials,
 )
@@ -28,6 +29,7 @@ from seqgen.claims import Check, Claim, Reference, Rows, estimates, judged, toge
 from seqgen.errors import Failure, UsageError, unknown
 from seqgen.metrics.intervals import Estimate
 from seqgen.progress import duration
+from seqgen.run_state import State
 from seqgen.session import refuse_another_run
 from seqgen.study_report import spoken
 
@@ -46,10 +48,6 @@ def load(folder: Path, name: str) -> Claim:
     return module.get_claim()
 
 
-def is_done(run: Path) -> bool:
-    return (run / "status.json").exists() and run_directory.read_status(run)["status"] == "DONE"
-
-
 def minutes_left(claim: Claim, workdir: Path) -> float:
     """The claim's minutes times the share of its steps that is still to be trained.
 
@@ -57,7 +55,7 @@ def minutes_left(claim: Claim, workdir: Path) -> float:
     """
     steps = {key: config.num_steps for key, config in claim.runs.items()}
     where = {key: trials.directory(config, workdir) for key, config in claim.runs.items()}
-    left = sum(n for key, n in steps.items() if not is_done(where[key]))
+    left = sum(n for key, n in steps.items() if run_state.state(where[key]) is not State.DONE)
     if not left:
         return 0.0
     return math.inf if claim.minutes is None else claim.minutes * left / sum(steps.values())
@@ -75,7 +73,7 @@ def study(folder: Path, name: str, workdir: Path, *, compilation_cache: bool) ->
     where = {key: trials.directory(config, workdir) for key, config in claim.runs.items()}
     for key, config in claim.runs.items():
         refuse_another_run(configs.settled(config, None), where[key])
-    missing = [key for key in where if not is_done(where[key])]
+    missing = [key for key in where if run_state.state(where[key]) is not State.DONE]
     for number, key in enumerate(where, start=1):
         state = "to be trained" if key in missing else "finished before"
         say(f"[{number}/{len(where)}] {spoken(key)}: {state}, {where[key]}")

@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 from ml_collections import config_dict
 
 from seqgen import config as configs
-from seqgen import lanes, ledger, report, run_directory, run_lock, standings, trials
+from seqgen import lanes, ledger, report, run_directory, run_lock, run_state, standings, trials
 from seqgen.backends import End, Job, local, slurm
 from seqgen.errors import Failure, UsageError
 from seqgen.interrupt import Interrupt, Interrupted
-from seqgen.ledger import State
 from seqgen.progress import Progress
+from seqgen.run_state import State
 from seqgen.session import refuse_another_run
 from seqgen.trials import Trial
 
@@ -86,9 +86,9 @@ def grouped(todo: Sequence[Trial], slots: int) -> list[list[Trial]]:
 
 def look(definition: Definition, workdir: Path, manner: Manner) -> str:
     """What a sweep would do, as text; writes nothing."""
-    earlier_sweep(definition, workdir)
     found = definition.trials
     states = standing_now(found, workdir, queued_jobs(workdir))
+    earlier_sweep(definition, workdir, states)
     jobs = grouped(undone(found, states, manner.retry_failed), manner.slots())
     job_of = {trial.digest: n for n, job in enumerate(jobs, start=1) for trial in job}
     names = standings.fields(found)
@@ -99,15 +99,18 @@ def look(definition: Definition, workdir: Path, manner: Manner) -> str:
     in_jobs = f"; to run in {len(jobs)} job{'s' * (len(jobs) > 1)}" if jobs else ""
     lines = [standings.aligned(rows), f"{len(found)} trials in {workdir}: "]
     lines[-1] += standings.counted(states.values()) + in_jobs
-    return "\n".join([*lines, *failed(found, states, workdir)])
+    return "\n".join([*lines, *troubles(found, states, workdir)])
 
 
-def earlier_sweep(definition: Definition, workdir: Path) -> dict[str, Any] | None:
+def earlier_sweep(
+    definition: Definition, workdir: Path, states: dict[str, State]
+) -> dict[str, Any] | None:
     """The `sweep.json` that is there. Raises UsageError where it or a run is of another config."""
     earlier = ledger.read(workdir)
     ledger.refuse_another_config(earlier, definition.around, workdir)
     for trial in definition.trials:
-        refuse_another_run(trial.config, workdir / trial.run)
+        if states[trial.digest] is not State.DAMAGED:  # which is left as it is, whatever it holds
+            refuse_another_run(trial.config, workdir / trial.run)
     return earlier
 
 
@@ -119,29 +122,31 @@ def queued_jobs(workdir: Path) -> dict[Job, bool]:
 
 def standing_now(found: list[Trial], workdir: Path, queued: dict[Job, bool]) -> dict[str, State]:
     """Digest -> how the trial stands."""
-    in_queue = {run: runs for job, runs in queued.items() for run in job.runs}
-    states = {}
-    for trial in found:
-        run = workdir / trial.run
-        if run in in_queue:  # whether it is held need not be asked, which takes long from afar
-            states[trial.digest] = State.RUNNING if in_queue[run] else State.QUEUED
-        else:
-            states[trial.digest] = ledger.state(run)
-    return states
+    runs = {trial.digest: workdir / trial.run for trial in found}
+    in_queue = {run: begun for job, begun in queued.items() for run in job.runs}
+    # of those in the queue it need not be asked whether they are held, which takes long from afar
+    asked = [run for run in runs.values() if run not in in_queue]
+    now = {run: State.RUNNING if begun else State.QUEUED for run, begun in in_queue.items()}
+    looks = zip(asked, run_state.look_at(asked), strict=True)
+    now |= {run: state for run, (state, _) in looks}
+    return {digest: now[run] for digest, run in runs.items()}
 
 
 def undone(found: list[Trial], states: dict[str, State], retry_failed: bool) -> list[Trial]:
     """Those that are to run."""
-    wanted = (State.NEW, State.STOPPED, *((State.FAILED,) if retry_failed else ()))
+    wanted = {State.NEW, State.STOPPED, State.KILLED} | ({State.FAILED} if retry_failed else set())
     return [trial for trial in found if states[trial.digest] in wanted]
 
 
-def failed(found: list[Trial], states: dict[str, State], workdir: Path) -> Iterator[str]:
-    """Lines: which trials failed, and why."""
+def troubles(found: list[Trial], states: dict[str, State], workdir: Path) -> Iterator[str]:
+    """Lines: which trials failed or are damaged, and why."""
     for trial in found:
-        if states[trial.digest] is State.FAILED:
-            yield f"failed: {trials.spoken(trial.chosen)} ({workdir / trial.run})"
-            yield from (f"  {line}" for line in ledger.failures(workdir, workdir / trial.run))
+        run, state = workdir / trial.run, states[trial.digest]
+        if state not in (State.FAILED, State.DAMAGED):
+            continue
+        yield f"{state}: {trials.spoken(trial.chosen)} ({run})"
+        why = ledger.failures(workdir, run) if state is State.FAILED else [run_state.look(run)[1]]
+        yield from (f"  {line}" for line in why)
 
 
 def main(definition: Definition, workdir: Path, manner: Manner) -> None:
@@ -170,14 +175,14 @@ def main(definition: Definition, workdir: Path, manner: Manner) -> None:
             followed = []
         queued = queued_jobs(workdir)
         states = standing_now(found, workdir, queued)
-        for line in failed(found, states, workdir):
+        for line in troubles(found, states, workdir):
             progress.say(line)
         counted = f"{len(found)} trials in {workdir}: {standings.counted(states.values())}"
         if interrupt.requested:
             raise Interrupted(interrupt.requested, go_on(counted, workdir, bool(queued)))
+        progress.say(counted)  # first: it stands whatever becomes of the page
         progress.say(f"report: {report.report(workdir)}")
         conclude(counted, set(states.values()))
-        progress.say(counted)
 
 
 def go_on(counted: str, workdir: Path, queued: bool) -> str:
@@ -192,13 +197,15 @@ def conclude(counted: str, states: set[State]) -> None:
     """Raises Failure where trials are not done in the end."""
     if State.FAILED in states:
         raise Failure(f"{counted}; --retry_failed tries again what failed")
+    if State.DAMAGED in states:
+        raise Failure(f"{counted}; remove a damaged run to train it anew")
     if states != {State.DONE}:
         raise Failure(f"{counted}; run it again to go on")
 
 
 def record(definition: Definition, workdir: Path, states: dict[str, State]) -> None:
     """Writes `sweep.json`: this sweep, and the trials of those that were here before."""
-    earlier = earlier_sweep(definition, workdir)
+    earlier = earlier_sweep(definition, workdir, states)
     ledger.write_configs(workdir, definition.trials, states)
     listed = ledger.all_trials(earlier, definition.trials, workdir)
     run_directory.write_json(workdir / "sweep.json", definition._asdict() | {"trials": listed})
@@ -247,7 +254,7 @@ class Watch:
 
     def begin(self, jobs: list[Job]) -> None:
         """Before they start: what their runs' statuses were."""
-        self._before = {run: ledger.status(run) for job in jobs for run in job.runs}
+        self._before = {run: run_state.status(run) for job in jobs for run in job.runs}
         self._mark(self._before, State.QUEUED)
 
     def ended(self, job: Job, end: End) -> None:
@@ -255,11 +262,10 @@ class Watch:
         for run in job.runs:
             _, trial = self._numbered[run]
             del self._before[run]
-            self.states[trial.digest] = ledger.state(run)
-            why = (ledger.status(run) or {"message": "its job did not begin"})["message"]
-            self._progress.say(
-                f"{trials.spoken(trial.chosen)}: {self.states[trial.digest]} ({why})"
-            )
+            state, _ = run_state.look(run)
+            self.states[trial.digest] = state
+            why = (run_state.status(run) or {"message": "its job did not begin"})["message"]
+            self._progress.say(f"{trials.spoken(trial.chosen)}: {state} ({why})")
 
     def tick(self, running: list[Job]) -> None:
         if time.monotonic() - self._looked < LOOK_SECONDS:

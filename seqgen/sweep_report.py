@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from seqgen import curves, ledger, page, sweep_results
+from seqgen import curves, ledger, page, standings, sweep_results
 from seqgen.metrics.intervals import Estimate
+from seqgen.run_state import State
 from seqgen.sweep_results import Results, Summary, Trial
 
 BEST = 10  # trials in report.md
@@ -25,7 +26,8 @@ def write(workdir: Path) -> Path:
     title, said = f"{workdir.resolve().name}: a sweep", sentence(results)
     setting_table, trial_table = setting_rows(results, ranked), trial_rows(results, workdir)
     effects = effect_rows(results)
-    failed = [t for t in results.trials if t.status in ("FAILED", sweep_results.KILLED)]
+    failed = [t for t in results.trials if t.state in (State.FAILED, State.KILLED)]
+    damaged = [t for t in results.trials if t.state is State.DAMAGED]
     sections = [
         page.paragraph(said),
         page.section("Settings, the best first", sorted_table(*setting_table)),
@@ -33,6 +35,7 @@ def write(workdir: Path) -> Path:
         page.section("Curves", learning(results, ranked)),
         page.section("Trials, the best first", sorted_table(*trial_table)),
         page.section("Failed trials", *(last_lines(results, one, workdir) for one in failed)),
+        page.section("Damaged runs", *(last_lines(results, one, workdir) for one in damaged)),
     ]
     header, rows = trial_table
     told = [
@@ -51,7 +54,7 @@ def write(workdir: Path) -> Path:
 def sentence(results: Results) -> str:
     """What was swept, and by which number trials are compared."""
     better = "larger" if results.larger_is_better else "smaller"
-    stand = page.counted([trial.status for trial in results.trials])
+    stand = standings.counted(trial.state for trial in results.trials)
     return (
         f"{results.definition}. {len(results.trials)} trials: {stand}. "
         "Trials are compared by the "
@@ -257,7 +260,7 @@ def trial_rows(results: Results, workdir: Path) -> tuple[tuple[str, ...], list[t
     header = (
         "trial",
         *fields.values(),
-        "status",
+        "state",
         "step",
         f"valid {watched(results)}",
         "of step",
@@ -267,7 +270,7 @@ def trial_rows(results: Results, workdir: Path) -> tuple[tuple[str, ...], list[t
         (
             link(trial, workdir),
             *(trial.chosen.get(name, "") for name in fields),
-            trial.status,
+            trial.state,
             trial.step,
             page.number(trial.best if trial.best_step is not None else None),
             "" if trial.best_step is None else trial.best_step,
@@ -288,7 +291,9 @@ def link(trial: Trial, workdir: Path) -> page.Cell:
 def last_lines(results: Results, trial: Trial, workdir: Path) -> str:
     """Why a trial failed: what it printed at last, and before that the end of its log."""
     log = ledger.last_lines(trial.workdir / "log.txt", LINES)
-    printed = [w for w in ledger.failures(workdir, trial.workdir) if w != trial.message]
+    # a damaged one may not have more
+    why = [] if trial.state is State.DAMAGED else ledger.failures(workdir, trial.workdir)
+    printed = [words for words in why if words != trial.message]
     name = trial.workdir.relative_to(workdir).as_posix()
     told = trial.message or "its process ended and said nothing"
     end = f"<pre>{html.escape(chr(10).join([*log, *filter(None, printed)]))}</pre>"

@@ -6,18 +6,18 @@ that are done, with the interval of `metrics.intervals.over_runs`.
 
 import math
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from seqgen import config as configs
-from seqgen import predictions, run_directory, run_lock
+from seqgen import predictions, run_directory, run_state, trials
 from seqgen import run as runs
+from seqgen.errors import UsageError
 from seqgen.metrics import Meaning
 from seqgen.metrics.intervals import Estimate, over_runs
+from seqgen.run_state import State
 
 SEED = "seed"
-TO_DO, KILLED = "TO DO", "KILLED"  # beside the statuses of runs
 Setting = tuple[tuple[str, str], ...]  # (field, its value as text), the seed left out
 
 
@@ -26,9 +26,9 @@ class Trial(NamedTuple):
 
     workdir: Path
     chosen: dict[str, Any]  # the fields that the sweep sets
-    status: str  # of `run_directory.STATUSES`; or TO_DO; or KILLED, which nobody could write
+    state: State
     step: int
-    message: str
+    message: str  # of a damaged run what is wrong with it
     records: list[dict[str, Any]]  # of its metrics
     best: float  # of the watched number in validation; NaN where none was finite
     best_step: int | None
@@ -41,7 +41,7 @@ class Trial(NamedTuple):
 
     @property
     def counts(self) -> bool:
-        return self.status == "DONE" and math.isfinite(self.best)
+        return self.state is State.DONE and math.isfinite(self.best)
 
 
 class Results(NamedTuple):
@@ -81,70 +81,82 @@ class Effect(NamedTuple):
 
 
 def load(workdir: Path) -> Results:
-    """Raises UsageError for a damaged record."""
-    stored = run_directory.read_json(workdir / "sweep.json", ("experiment", "trials"))
+    """Of a sweep, or of the runs that were trained with several seeds.
+
+    Raises UsageError for a damaged record of the sweep; a damaged run is a trial in that state.
+    """
+    definition, chosen = defined(workdir)
+    looks = dict(zip(chosen, run_state.look_at(chosen), strict=True))
     watched, meanings, monitors = None, {"loss": Meaning("", larger_is_better=False)}, {}
-    seen = set()
-    for entry in stored["trials"]:
-        run = workdir / entry["run"]
+    seen, found = set(), {}
+    for run, (state, wrong) in looks.items():
+        if state is State.DAMAGED:
+            found[run] = without_records(run, chosen[run], state, wrong)
+            continue
         if not all((run / f"{name}.json").exists() for name in ("spec", "environment")):
             continue  # not begun
-        config = run_directory.read_json(run / "config.json", ("monitor", *configs.PARTS))
-        monitors[run] = config["monitor"]
-        watched = watched or config["monitor"] or "loss"
-        kind = (config["monitor"], *(config[part]["name"] for part in configs.PARTS))
-        if kind not in seen:  # such trials report the same numbers, as far as they are compared
-            meanings = predictions.reports(runs.load(run)) | meanings
-            seen.add(kind)
-    trials = []
-    for entry in stored["trials"]:
-        run = workdir / entry["run"]
-        trials.append(trial(run, entry["chosen"], watched or "loss", monitors.get(run), meanings))
+        try:
+            stored = run_directory.read_json(run / "config.json", configs.PARTS)
+            config = configs.from_json(stored)
+            kind = (config.monitor, *(config[part].name for part in configs.PARTS))
+            if kind not in seen:  # such trials report the same numbers, as far as they are compared
+                meanings = predictions.reports(runs.load(run)) | meanings
+                seen.add(kind)
+        except UsageError as error:
+            found[run] = without_records(run, chosen[run], State.DAMAGED, str(error))
+            continue
+        monitors[run] = config.monitor
+        watched = watched or config.monitor or "loss"
+    for run, (state, _) in looks.items():
+        if run not in found:
+            found[run] = trial(
+                run, chosen[run], state, watched or "loss", monitors.get(run), meanings
+            )
+    return Results(definition, watched or "loss", meanings, [found[run] for run in chosen])
+
+
+def defined(workdir: Path) -> tuple[str, dict[Path, dict[str, Any]]]:
+    """(what the runs are of, run directory -> what is chosen in it)."""
+    if of_seeds := trials.seeds(workdir):
+        return f"{len(of_seeds)} seeds", {run: {SEED: n} for n, run in of_seeds.items()}
+    stored = run_directory.read_json(workdir / "sweep.json", ("experiment", "trials"))
     named = (stored[name] for name in ("experiment", "grid", "file") if stored.get(name))
-    return Results(", ".join(named), watched or "loss", meanings, told_apart(trials))
+    return ", ".join(named), {workdir / one["run"]: one["chosen"] for one in stored["trials"]}
 
 
-def told_apart(trials: list[Trial]) -> list[Trial]:
-    """RUNNING is what a run has said last: it is KILLED where no process holds it.
-
-    All are asked at once, since a run on another machine takes seconds to answer.
-    """
-    running = [one for one in trials if one.status == "RUNNING"]
-    with ThreadPoolExecutor(max(1, len(running))) as pool:
-        held = list(pool.map(run_lock.is_held, [one.workdir for one in running]))
-    killed = {one.workdir for one, holds in zip(running, held, strict=True) if not holds}
-    return [t._replace(status=KILLED) if t.workdir in killed else t for t in trials]
-
-
-def to_do(workdir: Path, chosen: dict[str, Any]) -> Trial:
-    return Trial(workdir, chosen, TO_DO, 0, "", [], math.nan, None, "", {})
+def without_records(workdir: Path, chosen: dict[str, Any], state: State, message: str) -> Trial:
+    return Trial(workdir, chosen, state, 0, message, [], math.nan, None, "", {})
 
 
 def trial(
     workdir: Path,
     chosen: dict[str, Any],
+    state: State,
     watched: str,
     monitor: str | None,
     meanings: dict[str, Meaning],
 ) -> Trial:
     """monitor: what chooses its best checkpoint; None: that is the latest."""
-    if not (workdir / "status.json").exists():
-        return to_do(workdir, chosen)
-    status = run_directory.read_status(workdir)
-    begun = (workdir / "metrics.jsonl").exists()
-    records = run_directory.read_metrics(workdir) if begun else []
-    best = best_record(records, watched if monitor is None else monitor, monitor, meanings)
-    return Trial(
-        workdir,
-        chosen,
-        status["status"],
-        status.get("step", 0),
-        status.get("message") or "",
-        records,
-        float(best.get(watched, math.nan)),
-        best.get("step"),
-        *measured(workdir, best.get("step")),
-    )
+    try:
+        status = run_state.status(workdir)
+        if status is None:
+            return without_records(workdir, chosen, state, "")
+        begun = (workdir / "metrics.jsonl").exists()
+        records = run_directory.read_metrics(workdir) if begun else []
+        best = best_record(records, watched if monitor is None else monitor, monitor, meanings)
+        return Trial(
+            workdir,
+            chosen,
+            state,
+            status.get("step", 0),
+            status.get("message") or "",
+            records,
+            float(best.get(watched, math.nan)),
+            best.get("step"),
+            *measured(workdir, best.get("step")),
+        )
+    except UsageError as error:
+        return without_records(workdir, chosen, State.DAMAGED, str(error))
 
 
 def best_record(
@@ -213,7 +225,7 @@ def rank(results: Results, value: float) -> float:
 
 def best_first(results: Results) -> list[Trial]:
     """The trials that are done, then the others; of each the best first."""
-    return sorted(results.trials, key=lambda t: (t.status != "DONE", rank(results, t.best)))
+    return sorted(results.trials, key=lambda t: (t.state is not State.DONE, rank(results, t.best)))
 
 
 def values(trials: list[Trial], field: str) -> list[Any]:

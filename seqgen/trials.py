@@ -28,6 +28,7 @@ from seqgen import grid as grids
 from seqgen import own, run_directory
 from seqgen.errors import UsageError
 
+SEEDS = "seed_"  # begins the names of runs that differ in their seeds alone
 Sweep = list[dict[str, Any]]
 Distribution = Callable[[float], Any]  # the value below which a share of all values lies
 
@@ -58,6 +59,19 @@ def directory(config: config_dict.ConfigDict, workdir: Path) -> Path:
 
 def _place(identity: str) -> Path:
     return Path("runs") / identity[:16]
+
+
+def of_seed(workdir: Path, seed: int) -> Path:
+    """Where a run stands of several that differ in their seeds alone."""
+    return workdir / f"{SEEDS}{seed}"
+
+
+def seeds(workdir: Path) -> dict[int, Path]:
+    """Seed -> run directory of such runs in a directory; empty where none has begun."""
+    found = {path.name.removeprefix(SEEDS): path for path in workdir.glob(f"{SEEDS}*")}
+    numbered = {int(n): path for n, path in found.items() if n.isdecimal() and path.is_dir()}
+    begun = any((path / "config.json").exists() for path in numbered.values())
+    return dict(sorted(numbered.items())) if begun else {}
 
 
 def grid(*axes: Mapping[str, Iterable[Any]] | Sweep) -> Sweep:

@@ -51,6 +51,7 @@ ORDER = (
     "event_files",
     "trials",
     "run_lock",
+    "run_state",
     "stored_state",
     "saved_steps",
     "checkpoint",

@@ -120,7 +120,7 @@ def test_a_sweeps_table_sorts_numbers_by_value_and_leaves_gaps_last(tmp_path):
     upward, downward = ["1e-05", "0.002", "0.01", "0.3"], ["0.3", "0.01", "0.002", "1e-05"]
     assert found["learning_rate"][1:] == [upward, "ascending", downward, "descending"]
     assert found["valid loss"][1:4:2] == [["3", "20", "100", ""], ["100", "20", "3", ""]]
-    assert found["status"][1] == ["DONE", "DONE", "DONE", "TO DO"]
+    assert found["state"][1] == ["done", "done", "done", "to do"]
     assert found["sorted"] == 1
 
 

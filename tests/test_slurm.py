@@ -16,7 +16,7 @@ import slurm_node
 from test_sweep import apart, defined, started
 
 import launch
-from seqgen import ledger, run_directory, sweep
+from seqgen import run_directory, run_state, sweep
 from seqgen.backends import slurm
 from seqgen.errors import Failure, UsageError
 from seqgen.interrupt import Interrupted
@@ -190,5 +190,5 @@ def test_a_real_trial_by_slurm(node, emptied, tmp_path):
     command = ["launch.py", "sweep", config, "--grid=seed=0", where, "--backend=slurm"]
     assert launch.main([*command, "--slurm.time=10"]) == 0
     (run,) = (tmp_path / "sweep").glob("runs/*")
-    assert ledger.state(run) is ledger.State.DONE
+    assert run_state.state(run) is run_state.State.DONE
     assert (run / "report.html").exists()

@@ -13,11 +13,11 @@ import runs
 
 import launch
 from seqgen import config as configs
-from seqgen import lanes, ledger, run_directory, run_lock, sweep
+from seqgen import lanes, ledger, run_directory, run_lock, run_state, sweep
 from seqgen.backends import local
 from seqgen.errors import Failure, UsageError
 from seqgen.interrupt import Interrupted
-from seqgen.ledger import State
+from seqgen.run_state import State
 
 SHARING = lanes.groups
 
@@ -60,7 +60,7 @@ def started(workdir):
 
 
 def states(workdir, grid):
-    return [ledger.state(workdir / trial.run) for trial in defined(grid).trials]
+    return [run_state.state(workdir / trial.run) for trial in defined(grid).trials]
 
 
 def test_what_is_done_is_not_done_again_and_another_sweep_adds_its_trials(tmp_path):
@@ -259,6 +259,44 @@ def test_what_a_failed_run_printed_is_not_what_others_of_its_job_did(tmp_path):
     record = {"run": f"runs/{run.name}", "job": "j", "status": "FAILED", "message": "not finite"}
     (tmp_path / "ledger.jsonl").write_text(json.dumps(record) + "\n")
     assert ledger.failures(tmp_path, run) == ["not finite", *printed[:2]]
+
+
+def test_a_process_of_several_runs_says_of_each_why_it_was_refused(tmp_path):
+    output, last = tmp_path / "job.log", "error: 1 of 2 runs failed: x/aa: no data"
+    output.write_text(f"aa: failed: it diverged\naa: failed: no data\n{last}\n")
+    assert ledger.reason(2, output, Path("x/aa")) == "no data"
+    assert ledger.reason(2, output, Path("x/bb")) == last
+    output.write_text("aa: failed: it diverged\nImportError: numpy\n")  # an earlier attempt's
+    assert ledger.reason(1, output, Path("x/aa")) == "ImportError: numpy"
+
+
+@pytest.mark.parametrize("name", ["status.json", "config.json", "metrics.jsonl"])
+def test_a_damaged_run_hides_no_counts(tmp_path, capsys, name):
+    with pytest.raises(Failure):
+        swept(tmp_path, "seed=0,20,1")
+    run = tmp_path / defined("seed=0").trials[0].run
+    (run / name).write_text("{\n")
+    capsys.readouterr()
+    counted = "2 done, 1 failed" if name == "metrics.jsonl" else "1 done, 1 failed, 1 damaged"
+    with pytest.raises(Failure, match=counted):
+        swept(tmp_path, "seed=0,20,1")
+    out = capsys.readouterr().out
+    assert f"3 trials in {tmp_path}: {counted}\n" in out
+    assert out.index(counted) < out.index("report: ")
+    assert ("damaged: seed=0" in out) == (name != "metrics.jsonl")
+    assert "1 done, 1 failed, 1 damaged" in (tmp_path / "report.md").read_text()
+    assert counted in sweep.look(defined("seed=0,20,1"), tmp_path, MANNER)
+    assert started(tmp_path) == [0, 1, 20]
+
+
+def test_a_page_that_can_not_be_made_hides_no_counts(tmp_path, capsys, monkeypatch):
+    def damaged(workdir):
+        raise UsageError("sweep.json is damaged")
+
+    monkeypatch.setattr(sweep.report, "report", damaged)
+    with pytest.raises(UsageError, match="sweep.json is damaged"):
+        swept(tmp_path, "seed=0")
+    assert f"1 trials in {tmp_path}: 1 done\n" in capsys.readouterr().out
 
 
 def test_a_dry_run_shows_all_and_writes_nothing(tmp_path):

@@ -13,6 +13,7 @@ from test_page import figures
 from seqgen import config as configs
 from seqgen import predictions, report, run_lock, sweep_report, sweep_results
 from seqgen.metrics import Meaning
+from seqgen.run_state import State
 
 SEEDS = range(3)
 STUDENT = {2: 12.706204736, 3: 4.302652730}  # of a 95 % interval, by the number of runs
@@ -80,7 +81,7 @@ def test_settings_have_the_mean_of_their_seeds_and_students_interval(sweep):
         np.testing.assert_allclose([float(row[2]), float(row[4])], expected, rtol=1e-4)
         assert row[3::2] == [f"{error:.2g}", f"{1.1 * error:.2g}"]
     told = (sweep / "report.md").read_text()
-    assert "12 trials: 9 DONE, 1 FAILED, 1 KILLED, 1 TO DO." in told
+    assert "12 trials: 9 done, 1 failed, 1 killed, 1 to do." in told
     assert f"| {' | '.join(rows[0])} |" in told
 
 
@@ -121,7 +122,7 @@ def test_an_effect_is_an_average_over_settings_then_over_seeds(tmp_path):
     ]
     numbers = [1.0, 2.0, 3.0, 8.0, 5.0, 5.0, 99.0]
     found = [
-        sweep_results.Trial(tmp_path, t, "DONE", 1, "", [], x, 1, "", {})
+        sweep_results.Trial(tmp_path, t, State.DONE, 1, "", [], x, 1, "", {})
         for t, x in zip(trials, numbers, strict=True)
     ]
     results = sweep_results.Results("", "loss", {}, found)
@@ -142,8 +143,8 @@ def test_trials_stand_best_first_with_links_and_the_failed_with_their_last_lines
     order = sorted(done, key=lambda n: loss(*crossed()[n].values()))
     assert [int(row[0]) for row in rows[:9]] == order
     assert {row[0] for row in rows[9:]} == {"4", "8", "11"}
-    assert rows[0][1:8] == ["lstm", "0.001", "0", "DONE", "30", "0.105", "20"]
-    assert rows[-1][4:7] == ["TO DO", "0", ""]
+    assert rows[0][1:8] == ["lstm", "0.001", "0", "done", "30", "0.105", "20"]
+    assert rows[-1][4:7] == ["to do", "0", ""]
     assert shown.count('href="runs/6/report.html"') == 1 and "runs/5/report.html" not in shown
     failed = shown.split("<h2>Failed trials</h2>")[1]
     assert "seed 1 (runs/4): step 7: &lt;not&gt; finite</summary>" in failed
@@ -185,7 +186,7 @@ def test_experiments_of_other_parts_and_monitors_stand_in_one_table(tmp_path):
     results = sweep_results.load(tmp_path)
     assert [(t.best, t.best_step) for t in results.trials] == [(1.0, 10), (3.0, 20), (3.0, 10)]
     assert {"squared_error", "elbo"} <= results.meanings.keys()
-    assert "sweep.py. 3 trials: 3 DONE." in report.report(tmp_path).read_text()
+    assert "sweep.py. 3 trials: 3 done." in report.report(tmp_path).read_text()
 
 
 def test_trials_of_the_same_parts_may_watch_what_only_some_of_them_report(tmp_path, monkeypatch):
@@ -214,10 +215,52 @@ def test_what_a_failed_trial_printed_stands_below_its_log(sweep):
     assert "line 39 of the log\nTraceback\nan unexpected &lt;end&gt;</pre>" in failed
 
 
+DAMAGES = {
+    "status.json": "{}",
+    "config.json": "{",
+    "spec.json": "{}",
+    "metrics.jsonl": "half a line\n",
+    "evaluations/test-20.json": "{}",
+}
+
+
+def test_a_damaged_run_is_named_and_the_others_stand(sweep):
+    names = [f"runs/{number}" for number in (0, 1, 2, 3, 5)]
+    for name, (file, content) in zip(names, DAMAGES.items(), strict=True):
+        (sweep / name / file).write_text(content)
+    shown, told = report.report(sweep).read_text(), (sweep / "report.md").read_text()
+    assert "12 trials: 4 done, 1 failed, 5 damaged, 1 killed, 1 to do." in told
+    section = shown.split("<h2>Damaged runs</h2>")[1]
+    for name, file in zip(names, DAMAGES, strict=True):
+        assert re.search(rf"\({name}\): [^<]*{name}/{file} is (damaged|not JSON)", section)
+    best = cells(shown, "Settings, the best first")[0]
+    assert best[:2] == ["cell=lstm, learning_rate=0.001", "2 of 3"]
+    assert float(best[2]) == pytest.approx((loss("lstm", 0.001, 0) + loss("lstm", 0.001, 1)) / 2)
+
+
+def test_runs_of_several_seeds_have_the_page_of_a_sweep_of_these_seeds(tmp_path):
+    """The one that has not begun too; the one of a sweep is called after its own words."""
+    chosen = [{"seed": 9}, {"seed": 10}, {"seed": 11}]
+    sweeps.sweep(tmp_path / "sweep", chosen)
+    for number, (folder, value) in enumerate((("seed_9", 1.0), ("seed_10", 2.0))):
+        config = sweeps.adding(seed=9 + number)
+        for run in (tmp_path / "sweep" / "runs" / str(number), tmp_path / "seeds" / folder):
+            sweeps.run(run, config, {10: value}, {"loss": value})
+    (tmp_path / "seeds" / "seed_11").mkdir()
+    for other in ("seed_x", "notes"):
+        (tmp_path / "seeds" / other).mkdir()
+    ours, wanted = (report.report(tmp_path / n).read_text() for n in ("seeds", "sweep"))
+    for heading, first in (("Settings, the best first", 0), ("Trials, the best first", 1)):
+        rows = [[row[first:] for row in cells(page, heading)] for page in (ours, wanted)]
+        assert rows[0] == rows[1]
+    assert cells(ours, "Settings, the best first")[0][:3] == ["all alike", "2 of 3", "1.5"]
+    assert [r[0] for r in cells(ours, "Trials, the best first")] == ["seed_9", "seed_10", "seed_11"]
+
+
 def test_a_run_that_is_held_is_running(sweep):
     with run_lock.hold(sweep / "runs" / "8"):
-        words = [trial.status for trial in sweep_results.load(sweep).trials]
-    assert (words.count("RUNNING"), words.count("KILLED")) == (1, 0)
+        states = [trial.state for trial in sweep_results.load(sweep).trials]
+    assert (states.count(State.RUNNING), states.count(State.KILLED)) == (1, 0)
 
 
 def test_curves_are_grouped_by_setting_and_their_mean_is_that_of_the_seeds(sweep):
@@ -247,5 +290,5 @@ def test_a_sweep_that_has_not_begun_and_one_without_plotly_are_pages_too(sweep, 
     fresh = sweep / "fresh"
     sweeps.sweep(fresh, crossed())
     shown = report.report(fresh).read_text()
-    assert "12 trials: 12 TO DO." in shown
+    assert "12 trials: 12 to do." in shown
     assert len(cells(shown, "Trials, the best first")) == 12
