@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ml_collections import config_dict
 
-from seqgen import backend, environment, run_directory, run_lock
+from seqgen import backend, environment, run_directory, run_lock, run_state
 from seqgen import config as configs
 from seqgen import train as training
 from seqgen.attempt import Attempt, note_the_end
@@ -24,6 +24,7 @@ from seqgen.lane_program import Program, Stacked
 from seqgen.lane_session import Shared
 from seqgen.parts import lane_fields
 from seqgen.progress import Progress
+from seqgen.run_state import State
 from seqgen.session import Session, stored_config
 
 Run = tuple[config_dict.ConfigDict, Path]  # a settled config, and its run directory
@@ -62,28 +63,30 @@ def train(
         require("tensorboardX", "tensorboard")  # before anything is written
     if len({workdir.resolve() for workdir in workdirs}) < len(workdirs):
         raise UsageError("each of the runs needs a directory of its own")
-    every = [
-        (configs.settled(config, stored_config(workdir)), workdir)
-        for config, workdir in zip(all_configs, workdirs, strict=True)
-    ]
-    left = [run for run in every if not is_done(*run)]
+    left: list[Run] = []
     failed: dict[Path, Exception] = {}
+    for config, workdir in zip(all_configs, workdirs, strict=True):
+        try:
+            settled = configs.settled(config, stored_config(workdir))
+            if not is_done(settled, workdir):
+                left.append((settled, workdir))
+        except OWN as error:
+            failed[workdir] = error
     for members in groups([config for config, _ in left]):
         failed |= train_group([left[number] for number in members], compilation_cache)
     if failed:
         listed = "; ".join(f"{workdir}: {error}" for workdir, error in failed.items())
         refused = all(isinstance(error, UsageError) for error in failed.values())
         kind = UsageError if refused else Failure
-        raise kind(f"{len(failed)} of {len(every)} runs failed: {listed}")
+        raise kind(f"{len(failed)} of {len(workdirs)} runs failed: {listed}")
 
 
 def is_done(config: config_dict.ConfigDict, workdir: Path) -> bool:
     """Whether the directory holds this very run, finished."""
-    if not (workdir / "status.json").exists():
+    if run_state.state(workdir) is not State.DONE:
         return False
     stored = stored_config(workdir)
-    same = stored is not None and not configs.differences(stored, config)
-    return same and run_directory.read_status(workdir)["status"] == "DONE"
+    return stored is not None and not configs.differences(stored, config)
 
 
 def train_group(group: Sequence[Run], compilation_cache: bool) -> dict[Path, Exception]:
@@ -98,17 +101,23 @@ def train_group(group: Sequence[Run], compilation_cache: bool) -> dict[Path, Exc
         except OWN as error:
             return {workdir: error}
         return {}
-    failed = {}
+    failed: dict[Path, Exception] = {}
     with contextlib.ExitStack() as stack:
-        for _, workdir in group:
-            stack.enter_context(run_lock.hold(workdir))
+        held = []
+        for config, workdir in group:
+            try:
+                stack.enter_context(run_lock.hold(workdir))
+                held.append((config, workdir))
+            except UsageError as error:  # another process has it
+                failed[workdir] = error
+        if not held:
+            return failed
         interrupt = stack.enter_context(Interrupt())
         screen = stack.enter_context(Progress(Path(os.devnull)))
-        program = Program(Shared([config for config, _ in group]))
+        program = Program(Shared([config for config, _ in held]))
         at_once = program.shared.lanes.at_once
-        for first in range(0, len(group), at_once):
-            wave = group[first : first + at_once]
-            failed |= train_wave(program, wave, interrupt, screen)
+        for first in range(0, len(held), at_once):
+            failed |= train_wave(program, held[first : first + at_once], interrupt, screen)
     return failed
 
 
@@ -116,6 +125,7 @@ class Lane:
     """One run among others: what it is made of, what it holds open, and how it ended.
 
     Attributes:
+      session: what it is made of; None: it was refused before there was one.
       number: among the lanes of the program.
       reason: why it ended well; None: it has not.
       error: why it failed; None: it has not.
@@ -123,8 +133,9 @@ class Lane:
       finished: whether there is nothing more to do.
     """
 
-    def __init__(self, session: Session, progress: Progress) -> None:
-        self.session, self.progress = session, progress
+    def __init__(self, workdir: Path, progress: Progress) -> None:
+        self.workdir, self.progress = workdir, progress
+        self.session: Session | None = None
         self.number = -1
         self.reason: str | None = None
         self.error: Exception | None = None
@@ -144,13 +155,14 @@ class Lane:
         except OWN as error:
             self.error = error
             self.progress.say(f"failed: {error}")
-            note_the_end(self.session.workdir, error)
+            if self.session is not None:  # what is refused before is no attempt at the run
+                note_the_end(self.workdir, error)
 
     def begin(self, interrupt: Interrupt) -> None:
         """From its latest checkpoint, if it has one."""
         session = self.session
-        run_directory.set_status(session.workdir, "RUNNING")
-        saves = Checkpoints(session.workdir, keep_every=session.options.keep_every)
+        run_directory.set_status(self.workdir, "RUNNING")
+        saves = Checkpoints(self.workdir, keep_every=session.options.keep_every)
         checkpoints = self._open.enter_context(saves)
         self.attempt = Attempt(session, checkpoints, interrupt, self.progress, self._open)
 
@@ -176,10 +188,12 @@ def train_wave(
         lanes = []
         for config, workdir in wave:
             log = Progress(workdir / "log.txt", name=workdir.name, shown_by=screen)
-            progress = stack.enter_context(log)
-            lanes.append(Lane(shared.session(config, workdir, progress), progress))
+            lane = Lane(workdir, stack.enter_context(log))
+            with lane.guarded():
+                lane.session = shared.session(config, workdir, lane.progress)
+            lanes.append(lane)
         try:
-            walk(program, lanes, interrupt)
+            walk(program, [lane for lane in lanes if lane.live], interrupt)
             for lane in [lane for lane in lanes if lane.error is None]:
                 with lane.guarded():
                     measure = partial(shared.measure, shared.values(lane.session.config))
@@ -187,9 +201,9 @@ def train_wave(
                     lane.finished = True
         except BaseException as error:
             for lane in [lane for lane in lanes if lane.error is None and not lane.finished]:
-                note_the_end(lane.session.workdir, lane.stop or error)
+                note_the_end(lane.workdir, lane.stop or error)
             raise
-    return {lane.session.workdir: lane.error for lane in lanes if lane.error is not None}
+    return {lane.workdir: lane.error for lane in lanes if lane.error is not None}
 
 
 def walk(program: Program, lanes: Sequence[Lane], interrupt: Interrupt) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import runs
 
-from seqgen import backend, group, lanes, plan, run_directory, train
+from seqgen import backend, group, lanes, plan, run_directory, run_lock, train
 from seqgen import config as configs
 from seqgen.checkpoint import Checkpoints
 from seqgen.errors import Failure, UsageError
@@ -175,7 +175,8 @@ def walked(program, every, folder, change=lambda number, lane: None, stop_at=Non
             workdir = folder / str(number)
             workdir.mkdir(parents=True, exist_ok=True)
             progress = stack.enter_context(Progress(workdir / "log.txt"))
-            run.append(lanes.Lane(program.shared.session(config, workdir, progress), progress))
+            run.append(lanes.Lane(workdir, progress))
+            run[-1].session = program.shared.session(config, workdir, progress)
             change(number, run[-1])
         lanes.walk(program, run, interrupt)
         return run
@@ -345,6 +346,37 @@ def test_what_is_refused_is_bad_input_unless_something_failed(tmp_path, monkeypa
     with pytest.raises(kinds[-1], match="2 of 2 runs failed: .*a: no data; .*b: no data") as caught:
         lanes.train([c, changed(c, model__hidden_size=4)], where, compilation_cache=False)
     assert caught.type is kinds[-1]
+
+
+def test_what_is_refused_before_it_begins_fails_alone_and_keeps_its_sentence(
+    tmp_path, monkeypatch, capsys
+):
+    """Another run's directory, one that another process holds, and one that is damaged."""
+    every = varied(short()[0], 5)
+    where = [tmp_path / name for name in ("ours", "another", "held", "damaged", "too")]
+    for workdir in (where[1], where[3]):
+        workdir.mkdir()
+    run_directory.write_json(where[1] / "config.json", configs.to_json(every[0]))
+    before = (where[1] / "config.json").read_bytes()
+    (where[3] / "status.json").write_text("{")
+    monkeypatch.setattr(
+        lanes.training,
+        "finish",
+        lambda session, reason, *_: run_directory.set_status(session.workdir, "DONE"),
+    )
+    with run_lock.hold(where[2]), pytest.raises(UsageError, match="3 of 5 runs failed") as caught:
+        lanes.train(every, where)
+    sentences = ("seed: 0 -> 1)", "is in use by process", "status.json is not JSON")
+    for workdir, sentence in zip(where[1:4], sentences, strict=True):
+        assert re.search(f"{workdir}: [^;]*{re.escape(sentence)}", str(caught.value))
+    for workdir in (where[0], where[4]):
+        assert run_directory.read_status(workdir)["status"] == "DONE"
+        assert runs.saved_steps(workdir)[-1] == every[0].num_steps
+    # it is no attempt at the run that is there, so that says nothing of it
+    assert (where[1] / "config.json").read_bytes() == before
+    assert not (where[1] / "status.json").exists()
+    assert f"failed: {where[1]} holds a run" in (where[1] / "log.txt").read_text()
+    assert f"another: failed: {where[1]} holds a run" in capsys.readouterr().out
 
 
 def test_seeds_are_of_runs_of_their_own(tmp_path):
