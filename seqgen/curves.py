@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from seqgen import page
@@ -20,13 +20,15 @@ DRAWN = (
     "learning_rate",
 )  # by `main`, or no number
 SCORES = (("d_real", "D(real)", 0), ("d_fake", "D(fake)", 3))  # metric, label, colour
+DPI = 110
 HALF = "1/2: can't be told apart"
 
 
 def draw(records: Records, meanings: dict[str, Meaning], file: Path) -> Path:
     """Loss of training and validation, gradient norms, and learning rate against the step."""
-    figure = Figure(figsize=(9, 7), layout="constrained")
+    figure = Figure(figsize=(9, 7), dpi=DPI)
     top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=(3, 1.3, 1))
+    figure.subplots_adjust(left=0.11, right=0.99, bottom=0.075, top=0.985, hspace=0.09)
     for split, style in (("train", {"lw": 1}), ("valid", {"marker": "o", "ms": 4})):
         top.plot(*series(records, split, "loss"), label=split, **style)
     for name in losses_of_others(records):
@@ -51,8 +53,9 @@ def draw_scores(records: Records, file: Path) -> Path:
     Theory expects 1/2 of both at the end of the original game, minimax or non-saturating; where the
     loss is another, the scores may settle elsewhere.
     """
-    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    figure = Figure(figsize=(9, 3.5), dpi=DPI)
     axes = figure.subplots()
+    figure.subplots_adjust(left=0.08, right=0.99, bottom=0.14, top=0.97)
     for name, label, colour in SCORES:
         axes.plot(*series(records, "train", name), label=label, lw=1, color=f"C{colour}")
         axes.plot(*series(records, "valid", name), "o", ms=4, color=f"C{colour}")
@@ -63,11 +66,11 @@ def draw_scores(records: Records, file: Path) -> Path:
 
 
 def saved(figure: Figure, file: Path) -> Path:
+    """Drawn once: a layout that adapts, and `savefig`, draw it three times to measure it."""
     for axes in figure.axes:
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    with matplotlib.rc_context({"savefig.dpi": 110}):
-        figure.savefig(file)
+    FigureCanvasAgg(figure).print_png(file)
     return file
 
 

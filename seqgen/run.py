@@ -1,5 +1,7 @@
 """A finished or running run, opened from its directory alone."""
 
+import functools
+import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +16,7 @@ from seqgen.errors import UsageError
 from seqgen.models import has_steps
 from seqgen.objectives import Objective
 
+OF_OBJECTIVE = (*configs.PARTS, "monitor", "record_every")  # fields that decide what it is
 SHARED = "memory/shared"  # as a checkpoint calls it
 SPEC = ("dataset", "streamed", "inputs", "targets")  # what every dataset says of itself
 
@@ -44,8 +47,19 @@ def load(workdir: Path) -> Run:
     config = configs.from_json(run_directory.read_json(workdir / "config.json", configs.PARTS))
     spec = run_directory.read_json(workdir / "spec.json", SPEC)
     recorded = run_directory.read_json(workdir / "environment.json", ("fingerprint",))
-    objective = configs.assemble(config, spec)
+    decides = {name: configs.to_json(config)[name] for name in OF_OBJECTIVE}
+    objective = assembled(*map(run_directory.canonical_json, (decides, spec)))
     return Run(workdir, config, spec, recorded["fingerprint"], objective)
+
+
+@functools.lru_cache(8)
+def assembled(config: bytes, spec: bytes) -> Objective:
+    """The objective of a config that says `OF_OBJECTIVE`; both as JSON.
+
+    Runs that differ in nothing else have the same one, so that a process that opens many of them
+    traces and compiles once what it computes with it.
+    """
+    return configs.assemble(configs.from_json(json.loads(config)), json.loads(spec))
 
 
 def writes_answers(objective: Objective) -> bool:

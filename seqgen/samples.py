@@ -5,6 +5,7 @@ makes them again.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -22,6 +23,7 @@ from seqgen.run import Found, Run, writes_answers
 # Rows of one compiled program. Every sample is computed in a block of this size, whatever the
 # number asked for, so that its bytes depend on neither the number nor its neighbours.
 BLOCK = 16
+keys_of = jax.jit(jax.vmap(jax.random.fold_in, (None, 0)))  # (key, numbers) -> a key of each
 TEXT_LENGTH = 500  # tokens of a text where no length is asked for
 SEARCH = ("length", "top_k", "top_p", "min_length", "beam", "n_best", "length_power")  # of tokens
 
@@ -70,12 +72,12 @@ def texts(
         "tokens_BT": np.tile(tokens_T, (BLOCK, 1)),
         "length_B": np.full(BLOCK, tokens_T.size, np.int32),
     }
-    keys_of = jax.jit(jax.vmap(partial(jax.random.fold_in, jax.random.key(seed))))
+    key = jax.random.key(seed)
     write = writer(run, options, TEXT_LENGTH)
     written = []
     for block in blocks(list(indices)):
         padded = np.resize(np.asarray(block, np.int32), BLOCK)
-        tokens_BT = np.asarray(write(found.params, found.memory, keys_of(padded), inputs))
+        tokens_BT = np.asarray(write(found.params, found.memory, keys_of(key, padded), inputs))
         begin = 0 if shown else tokens_T.size
         written += [data.decode(run.spec, row[begin:]) for row in tokens_BT[: len(block)]]
     return written
@@ -128,17 +130,17 @@ def examples(
     """
     refuse_unusual(run, options)
     classes_N = np.asarray([class_of(run, prompt, index) for index in indices], np.int32)
-    keys_of = jax.jit(jax.vmap(partial(jax.random.fold_in, jax.random.key(seed))))
+    key = jax.random.key(seed)
     if run.spec["inputs"]["kind"] == "token":
         write = writer(run, options, run.spec["length"])
     else:
-        write = jax.jit(partial(run.objective.generate, options=options))
+        write = compiled(run.objective.generate, options, ())
     made = []
     for block in blocks(list(range(len(indices)))):
         padded = np.resize(block, BLOCK)
         numbers = np.asarray(list(indices), np.int32)[padded]
         rows = np.asarray(
-            write(found.params, found.memory, keys_of(numbers), {"targets": classes_N[padded]})
+            write(found.params, found.memory, keys_of(key, numbers), {"targets": classes_N[padded]})
         )
         made += [Made(*file_of(run, row), {}, []) for row in rows[: len(block)]]
     return made
@@ -203,7 +205,6 @@ def answered(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Answers to N inputs: tokens [K, N, T] of K indices, by beam search log-likelihoods [K, N]."""
     write = writer(run, options, run.spec["targets"]["length"])
-    keys_of = jax.jit(jax.vmap(jax.random.fold_in, (None, 0)))
     tokens, nats = [], []
     for block in blocks(list(range(len(encoded)))):
         inputs = together(run, [encoded[i] for i in np.resize(block, BLOCK)])
@@ -274,8 +275,16 @@ def writer(run: Run, options: decoding.Options, usual_length: int) -> Callable[.
     """The objective's compiled `generate`."""
     if options.length is None:
         options = dataclasses.replace(options, length=usual_length)
-    how = backend.supported(plan.writing_options(jax.default_backend()))
-    return jax.jit(partial(run.objective.generate, options=options), compiler_options=how)
+    how = plan.writing_options(jax.default_backend())
+    return compiled(run.objective.generate, options, tuple(how.items()))
+
+
+@functools.lru_cache(8)  # runs of one objective share it, such as those of several seeds
+def compiled(
+    generate: Callable[..., Any], options: decoding.Options, how: tuple[tuple[str, str], ...]
+) -> Callable[..., Any]:
+    compiler_options = backend.supported(dict(how))
+    return jax.jit(partial(generate, options=options), compiler_options=compiler_options)
 
 
 def blocks(items: list[int]) -> Iterator[list[int]]:

@@ -236,6 +236,23 @@ def test_evaluation_is_exact_whatever_the_batch_size(tmp_path):
     np.testing.assert_allclose(results[0]["accuracy"], correct.mean(), rtol=1e-6)
 
 
+def test_a_run_of_another_seed_generates_with_what_is_compiled(run, best, tmp_path, caplog):
+    """As lanes at their ends; but one with another model is compiled for itself."""
+    texts = sample(run, best, range(2), seed=3)
+    stored = run_directory.read_json(run.workdir / "config.json")
+    records = {"seed": stored | {"seed": 7, "ema": 0.9}}
+    records["model"] = stored | {"model": stored["model"] | {"cell": "gru"}}
+    for name, record in records.items():
+        shutil.copytree(run.workdir, tmp_path / name)
+        run_directory.write_json(tmp_path / name / "config.json", record)
+    other, unlike = (stored_runs.load(tmp_path / name) for name in records)
+    with jax.log_compiles():
+        assert sample(other, best, range(2), seed=3) == texts
+        sample(other, best, range(2), seed=4)
+    assert not [r for r in caplog.records if "Compiling" in r.getMessage()]
+    assert unlike.objective is not other.objective
+
+
 def test_an_evaluation_compiles_once_for_all_batches(run, best, caplog):
     dataset = dataset_of(run)
     assert dataset.num_batches["valid"] > 1
