@@ -281,8 +281,7 @@ def test_a_damaged_run_hides_no_counts(tmp_path, capsys, name):
     with pytest.raises(Failure, match=counted):
         swept(tmp_path, "seed=0,20,1")
     out = capsys.readouterr().out
-    assert f"3 trials in {tmp_path}: {counted}\n" in out
-    assert out.index(counted) < out.index("report: ")
+    assert out.index(f"3 trials in {tmp_path}: {counted}\n") < out.index("report: ")
     assert ("damaged: seed=0" in out) == (name != "metrics.jsonl")
     assert "1 done, 1 failed, 1 damaged" in (tmp_path / "report.md").read_text()
     assert counted in sweep.look(defined("seed=0,20,1"), tmp_path, MANNER)
