@@ -89,7 +89,9 @@ def together(function: Callable[..., T], *arguments: Any) -> T:
 def whole(tree: Any) -> Any:
     """With the arrays that are spread over the processes gathered from all of them."""
 
-    def gathered(leaf: jax.Array) -> Any:
+    def gathered(leaf: Any) -> Any:
+        if not isinstance(leaf, jax.Array):  # a lane's is on the host already
+            return leaf
         if leaf.is_fully_addressable or leaf.is_fully_replicated:
             return leaf
         return multihost_utils.process_allgather(leaf, tiled=True)
