@@ -70,6 +70,8 @@ def saved(figure: Figure, file: Path) -> Path:
     for axes in figure.axes:
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
+        for curve in [curve for curve in axes.lines if len(curve.get_xdata()) == 1]:
+            curve.set_marker(".")  # a line of one point is not seen
     FigureCanvasAgg(figure).print_png(file)
     return file
 

@@ -215,7 +215,7 @@ def learning(results: Results, ranked: list[Summary]) -> str:
     titles = [f"{s} {curves.labelled(n, results.meanings)}" for s, n in numbers.items()]
     for trace, visible in zip(figure.data, next(iter(seen.values())), strict=True):
         trace.visible = visible
-    scales = page.scales("yaxis") | {"x": 1, "xanchor": "right"}
+    scales = page.scales("yaxis") | {"x": 0.5, "xanchor": "center"}
     figure.update_layout(
         xaxis={"title": "step"},
         yaxis={"title": titles[0]},
