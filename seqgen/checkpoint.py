@@ -242,7 +242,7 @@ class Checkpoints:
         if self._apart is None:
             stored_state.write(saving, arrays, body)
         else:
-            self._apart.submit(stored_state.write, saving, arrays, body).result()
+            stored_state.write_apart(self._apart, saving, arrays, body)
         saved.commit(step)
         for later in [other for other in saved.numbered() if other > step]:
             logging.warning("removing %s: the run has gone back to before it", saved.path(later))

@@ -134,10 +134,9 @@ def run_plan(
     """
     wide = recurrent_bytes > CACHED_WEIGHTS_BYTES and recurrent_share > 0.5
     together = platform == "cpu" and (wide or recurrent_bytes == 0)
-    sharing = available if operations >= WORTH_SHARING and not together else 1
+    worth_it = operations >= WORTH_SHARING and not together
+    sharing = available if processes > 1 or worth_it else 1
     devices = max(n for n in range(1, sharing + 1) if rows % n == 0)
-    if processes > 1:
-        devices = available
     longest = (
         LONGEST_CALL_SECONDS * OPERATIONS_PER_SECOND.get(platform, 5e12) / (lanes * operations)
     )

@@ -192,7 +192,7 @@ def _doubly_reparameterised(model, params, batch, posterior, kl_weight, **how):
 
     The decoder's is that of IWAE: the mean of grad log w_k under the normalised weights v_k. The
     encoder's goes through the samples alone, and weighs them by v_k^2; where the KL weighs b, the
-    same steps (their equations 5 to 8) lead to (1 - b) v_k + b v_k^2.
+    same steps lead to (1 - b) v_k + b v_k^2.
     """
     frozen = jax.lax.stop_gradient(posterior)
 
@@ -214,7 +214,7 @@ def _doubly_reparameterised(model, params, batch, posterior, kl_weight, **how):
         pull, share_KB, again_KB = kept
         slope_B, _ = slopes  # the second output is looked at, never trained
         of_params, of_z_KBZ = pull(slope_B[None] * share_KB)
-        return of_params, again_KB[:, :, None] * of_z_KBZ
+        return of_params, again_KB[:, :, None] * of_z_KBZ  # which has v_k once
 
     bound.defvjp(forward, backward)
     return bound(params, posterior.z)
