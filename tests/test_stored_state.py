@@ -263,3 +263,17 @@ def test_the_manifest_is_json_that_says_what_is_stored(stored):
     leaves = json.loads((stored / "manifest.json").read_text())["leaves"]
     assert leaves["params/player/w_DV"] == {"shape": [8, 3], "dtype": "float32"}
     assert leaves["key/run"] == {"shape": [], "dtype": "key<fry>", "key": "threefry2x32"}
+
+
+def test_a_process_of_its_own_writes_and_fails_as_this_one_does(tmp_path):
+    leaves, arrays = stored_state.snapshot({"x": np.arange(3.0)})
+    body = {"leaves": leaves, "step": 1, "best": False, "meta": {}}
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "file").write_text("")
+    with stored_state.process_of_its_own() as apart:
+        stored_state.write_apart(apart, tmp_path / "saved", arrays, body)
+        with pytest.raises(NotADirectoryError) as caught:
+            stored_state.write_apart(apart, tmp_path / "file" / "below", arrays, body)
+    assert stored_state.cause(caught.value) is caught.value
+    state, _ = stored_state.load(tmp_path / "saved", {"x": np.zeros(3)})
+    np.testing.assert_array_equal(state["x"], arrays["x"])
