@@ -8,8 +8,10 @@ its run alone computes on one device.
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ml_collections import config_dict
 
@@ -19,9 +21,10 @@ from seqgen import train as training
 from seqgen.attempt import Attempt, note_the_end
 from seqgen.checkpoint import Checkpoints
 from seqgen.errors import Failure, UsageError, require
+from seqgen.evaluate import Measure
 from seqgen.interrupt import Interrupt, Interrupted
 from seqgen.lane_program import Program, Stacked
-from seqgen.lane_session import Shared
+from seqgen.lane_session import Shared, Values
 from seqgen.parts import lane_fields
 from seqgen.progress import Progress
 from seqgen.run_state import State
@@ -194,16 +197,43 @@ def train_wave(
             lanes.append(lane)
         try:
             walk(program, [lane for lane in lanes if lane.live], interrupt)
-            for lane in [lane for lane in lanes if lane.error is None]:
-                with lane.guarded():
-                    measure = partial(shared.measure, shared.values(lane.session.config))
-                    training.finish(lane.session, lane.reason, interrupt, lane.progress, measure)
-                    lane.finished = True
+            finish(shared, [lane for lane in lanes if lane.error is None], interrupt)
         except BaseException as error:
             for lane in [lane for lane in lanes if lane.error is None and not lane.finished]:
                 note_the_end(lane.workdir, lane.stop or error)
             raise
     return {lane.workdir: lane.error for lane in lanes if lane.error is not None}
+
+
+def finish(shared: Shared, lanes: Sequence[Lane], interrupt: Interrupt) -> None:
+    """What the runs leave in the end: each one's report is written while the next is measured.
+
+    Only the measuring has a thread of its own, since Matplotlib is not safe in several.
+    """
+    unreported: list[Lane] = []
+
+    def report() -> None:
+        while unreported:
+            lane = unreported.pop()
+            with lane.guarded():
+                training.write_report(lane.workdir, lane.progress)
+
+    def beside(threads: Executor, values: Values, split: str) -> Measure:
+        def measure(*given: Any) -> dict[str, float]:
+            measured = threads.submit(shared.measure(values, split), *given)
+            report()
+            return measured.result()
+
+        return measure
+
+    with ThreadPoolExecutor(1) as threads:
+        for lane in lanes:
+            with lane.guarded():
+                measure = partial(beside, threads, shared.values(lane.session.config))
+                training.conclude(lane.session, lane.reason, interrupt, lane.progress, measure)
+                lane.finished = True
+                unreported.append(lane)
+        report()
 
 
 def walk(program: Program, lanes: Sequence[Lane], interrupt: Interrupt) -> None:

@@ -94,20 +94,24 @@ def begun(session: Session, stack: contextlib.ExitStack) -> Checkpoints:
     )
 
 
-def finish(
+def finish(session: Session, reason: str, interrupt: Interrupt, progress: Progress) -> None:
+    """What a finished run leaves; of several processes the first does all of it."""
+    if processes.leads():
+        conclude(session, reason, interrupt, progress)
+        write_report(session.workdir, progress)
+
+
+def conclude(
     session: Session,
     reason: str,
     interrupt: Interrupt,
     progress: Progress,
     measure: Callable[[str], Measure] | None = None,
 ) -> None:
-    """What a finished run leaves: its test numbers, a sample if it generates, and its report.
+    """The run's test numbers, a sample if it generates, and that it is done.
 
-    reason: why it ended. measure: makes the evaluator of a split, where there is one already. Of
-    several processes the first does all of it.
+    reason: why it ended. measure: makes the evaluator of a split, where there is one already.
     """
-    if not processes.leads():
-        return
     run = runs.load(session.workdir)
     with Checkpoints(session.workdir, writer=False) as checkpoints:
         which = "latest" if checkpoints.best() is None else "best"
@@ -126,4 +130,8 @@ def finish(
         for file in generate.generate(run, found, 1, None, options, seed):
             progress.say(f"{file} (generated):\n{generate.shown(file)}")
     run_directory.set_status(session.workdir, "DONE", exit_code=0, message=reason)
-    progress.say(f"report: {report.report(session.workdir)}")  # shows the status
+
+
+def write_report(workdir: Path, progress: Progress) -> None:
+    """Last, since it shows the status."""
+    progress.say(f"report: {report.report(workdir)}")

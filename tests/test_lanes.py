@@ -7,8 +7,10 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -348,6 +350,41 @@ def test_what_is_refused_is_bad_input_unless_something_failed(tmp_path, monkeypa
     assert caught.type is kinds[-1]
 
 
+def test_reports_are_written_while_the_next_is_measured_and_fail_alone(tmp_path, monkeypatch):
+    written, log = threading.Event(), []
+
+    def measured(number):
+        if number == 1:  # can't end before the first report has
+            assert written.wait(20)
+        log.append(f"measured {number}")
+
+    def conclude(session, reason, interrupt, progress, measure):
+        measure("test")(session.config)
+
+    def report(workdir, progress):
+        log.append(f"report {workdir.name}")
+        written.set()
+        if workdir.name == "0":
+            raise OSError("the disk is full")
+
+    monkeypatch.setattr(lanes.training, "conclude", conclude)
+    monkeypatch.setattr(lanes.training, "write_report", report)
+    shared = SimpleNamespace(values=lambda config: {}, measure=lambda values, split: measured)
+    every = []
+    for number in range(3):
+        lane = lanes.Lane(tmp_path / str(number), SimpleNamespace(say=log.append))
+        lane.session = SimpleNamespace(config=number)
+        lane.workdir.mkdir()
+        run_directory.set_status(lane.workdir, "RUNNING")
+        every.append(lane)
+    with Interrupt() as interrupt:
+        lanes.finish(shared, every, interrupt)
+    assert [lane.error is None for lane in every] == [False, True, True]
+    assert run_directory.read_status(tmp_path / "0")["status"] == "FAILED"
+    assert log.index("report 0") < log.index("measured 1")
+    assert log[-1] == "report 2" and len(log) == 7  # of which one says the failure
+
+
 def test_what_is_refused_before_it_begins_fails_alone_and_keeps_its_sentence(
     tmp_path, monkeypatch, capsys
 ):
@@ -361,9 +398,10 @@ def test_what_is_refused_before_it_begins_fails_alone_and_keeps_its_sentence(
     (where[3] / "status.json").write_text("{")
     monkeypatch.setattr(
         lanes.training,
-        "finish",
+        "conclude",
         lambda session, reason, *_: run_directory.set_status(session.workdir, "DONE"),
     )
+    monkeypatch.setattr(lanes.training, "write_report", lambda *_: None)
     with run_lock.hold(where[2]), pytest.raises(UsageError, match="3 of 5 runs failed") as caught:
         lanes.train(every, where)
     sentences = ("seed: 0 -> 1)", "is in use by process", "status.json is not JSON")
