@@ -7,7 +7,13 @@ varies each held-out digit once at every scale, z = mean + scale × deviation ×
 of the same pictures (`digits`) says how many are still of the example's class. They are new where
 they are not nearer to the training set than held-out digits are: the share nearer than 99 % of
 these, 1 % by chance; and where they move away from their example: distance to it, over the mean
-distance between two held-out digits of a class. 3 seeds; scale 2 decides. Not run yet.
+distance between two held-out digits of a class. 3 seeds; scale 2 decides.
+
+REFUTED, in 4 minutes on one CPU core, the other busy: of the variations of scale 2 94.3 % are
+recognised (92.2 to 96.4 %; of held-out digits 98.6 %) and 0.1 % as near to the training set, but
+their distance is 0.46 of that within a class (0.44 to 0.47), less than the half claimed; 0.36 of
+it is there at scale 0.5 already, what the reconstruction loses. At scale 4 it is 0.68, and 83.1 %
+are recognised.
 """
 
 from pathlib import Path
@@ -35,7 +41,7 @@ def get_claim() -> claims.Claim:
     sentence = (
         "perturbing mean and variance gives new examples that are recognised as what was varied"
     )
-    return claims.Claim(sentence, None, runs, CHECKS, measure, conclude)
+    return claims.Claim(sentence, 4, runs, CHECKS, measure, conclude)
 
 
 def measure(key: claims.Key, runs: dict[claims.Key, evidence.Evidence]) -> dict[str, float]:
