@@ -35,7 +35,7 @@ from seqgen.run import Found, Run
 
 
 class Evidence(NamedTuple):
-    """A run with the parameters of its best checkpoint, and its data."""
+    """A run with the parameters of the checkpoint it is known by, and its data."""
 
     run: Run
     found: Found
@@ -55,7 +55,7 @@ def load(workdir: Path) -> Evidence:
     make = run.objective.generate
     if make is not None:
         make = jax.jit(partial(make, options=decoding.Options()))
-    return Evidence(run, runs.parameters(run, "best"), dataset, make)
+    return Evidence(run, runs.parameters(run, runs.chosen(run)), dataset, make)
 
 
 def whole(one: Evidence) -> Evidence:
@@ -71,9 +71,10 @@ def _data(run: Run, changed: dict[str, Any] | None = None) -> Dataset:
 
 
 def measured(one: Evidence, split: str = "test") -> dict[str, float]:
-    """The numbers of the evaluation with which training ended."""
+    """The numbers of the evaluation with which training ended; NaN where the run had diverged."""
     file = one.run.workdir / "evaluations" / f"{split}-{one.found.step}.json"
-    return run_directory.read_json(file, ("metrics",))["metrics"]
+    stored = run_directory.read_json(file, ("metrics",))["metrics"]
+    return {name: float(value) for name, value in stored.items()}
 
 
 def measured_on(one: Evidence, **options: Any) -> dict[str, float]:

@@ -94,6 +94,15 @@ def parameters(run: Run, which: str | int) -> Found:
         return Found(restored.step, params, {"shared": shared}, restored.digest)
 
 
+def chosen(run: Run) -> str:
+    """The checkpoint that a finished run is known by.
+
+    It is the best one, or the latest where no validation gave a finite number.
+    """
+    with Checkpoints(run.workdir, writer=False) as checkpoints:
+        return "latest" if checkpoints.best() is None else "best"
+
+
 def checked(which: str | int) -> str | int:
     """best, latest or a step number. Raises UsageError for anything else."""
     if which in ("best", "latest"):

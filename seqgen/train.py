@@ -113,8 +113,7 @@ def conclude(
     reason: why it ended. measure: makes the evaluator of a split, where there is one already.
     """
     run = runs.load(session.workdir)
-    with Checkpoints(session.workdir, writer=False) as checkpoints:
-        which = "latest" if checkpoints.best() is None else "best"
+    which = runs.chosen(run)
     if which == "latest":
         progress.say("no validation gave a finite number, so there is no best checkpoint")
     found = runs.parameters(run, which)

@@ -171,9 +171,10 @@ def test_success_is_less_than_one_error_in_a_hundred(monkeypatch):
 
 
 def test_an_error_counts_as_a_share_of_the_variance_and_at_most_all_of_it(monkeypatch):
-    for error, left in ((1 / 60, 0.1), (1e30, 1.0)):
-        found = measured(monkeypatch, "gates", ("RNN", 0), {"squared_error": error})
-        assert found == {LEFT: pytest.approx(left)}
+    for error, left in ((1 / 60, 0.1), (1e30, 1.0), (np.nan, 1.0)):
+        for claim, key in (("gates", ("RNN", 0)), ("identity", ("10 × rate", 0))):
+            found = measured(monkeypatch, claim, key, {"squared_error": error})
+            assert found == {LEFT: pytest.approx(left)}
 
 
 def test_fakes_that_come_nearer_are_seen_to(monkeypatch):

@@ -139,11 +139,24 @@ def test_the_history_is_that_of_training(game):
         evidence.film(game)
 
 
+def test_a_run_without_a_best_checkpoint_is_known_by_its_latest(tmp_path):
+    c = configs.default(dataset="points", model="autoencoder", objective="reconstruction")
+    c.model.latent_size = 1
+    with Progress(tmp_path / "log.txt") as progress:
+        state = session.prepare(c, tmp_path, progress).begin()
+    with Checkpoints(tmp_path) as checkpoints:
+        for step in (3, 7):
+            checkpoints.save(step, state.replace(step=np.int32(step)), meta={}, best=False)
+    assert evidence.load(tmp_path).found.step == 7
+
+
 def test_an_evaluation_is_read_and_other_data_are_refused(game):
     folder = game.run.workdir
     place = run_directory.folder(folder, "evaluations") / "test-0.json"
     run_directory.write_json(place, {"metrics": {"loss": 0.25}})
     assert evidence.measured(game) == {"loss": 0.25}
+    run_directory.write_json(place, {"metrics": run_directory.spelled({"loss": np.nan})})
+    assert np.isnan(evidence.measured(game)["loss"])
     with pytest.raises(UsageError, match="valid-0.json does not exist"):
         evidence.measured(game, "valid")
     record = run_directory.read_json(folder / "environment.json")
