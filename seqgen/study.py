@@ -6,7 +6,6 @@ run. Runs are ordinary run directories, called after a digest of their config: f
 used again, also by other claims, and unfinished ones go on.
 """
 
-import importlib.util
 import math
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from seqgen import (
     environment,
     evidence,
     lanes,
+    own,
     report,
     run_directory,
     run_state,
@@ -25,7 +25,7 @@ from seqgen import (
     trials,
 )
 from seqgen import config as configs
-from seqgen.claims import Check, Claim, Reference, Rows, estimates, judged, together
+from seqgen.claims import Check, Claim, Key, Reference, Rows, estimates, judged, together
 from seqgen.errors import Failure, UsageError, unknown
 from seqgen.metrics.intervals import Estimate
 from seqgen.progress import duration
@@ -39,13 +39,10 @@ def names(folder: Path) -> list[str]:
 
 
 def load(folder: Path, name: str) -> Claim:
-    """Raises UsageError for a name that is none of the folder's claims."""
+    """Raises UsageError for a name that is none of the folder's claims, or a file that fails."""
     if name not in names(folder):
         raise unknown("claim", name, names(folder))
-    spec = importlib.util.spec_from_file_location(f"claim_{name}", folder / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_claim()
+    return own.call("claim", str(folder / f"{name}.py"), "get_claim")
 
 
 def minutes_left(claim: Claim, workdir: Path) -> float:
@@ -64,12 +61,51 @@ def minutes_left(claim: Claim, workdir: Path) -> float:
 def study(folder: Path, name: str, workdir: Path, *, compilation_cache: bool) -> dict[str, Any]:
     """Trains what is missing, measures, decides; returns what it writes to WORKDIR/NAME/.
 
+    A verdict under other thresholds, if there was one, stays in the record as superseded.
+
     Raises Interrupted, with all saved, where a signal stops a training, and UsageError for a run
     that is not the one it is called after.
     """
-    claim, began = load(folder, name), time.monotonic()
+    claim, began, place = load(folder, name), time.monotonic(), workdir / name
+    before = stored(place)
     written = run_directory.file_digest(folder / f"{name}.py")  # before anything is measured
     say(f"{name}: {claim.sentence}")
+    where, missing = trained(claim, workdir, compilation_cache)
+    seen, rows = {key: evidence.load(path) for key, path in where.items()}, {}
+    for number, key in enumerate(seen, start=1):
+        say(f"[{number}/{len(where)}] {spoken(key)}: measuring")
+        rows[key] = claim.measure(key, seen)
+    finding = claim.conclude(rows)
+    pairs = zip(claim.checks, finding.statistics, strict=True)
+    checks = [checked(check, found) for check, found in pairs]
+    seconds = round(time.monotonic() - began, 1)
+    result = {
+        "claim": name,
+        "claim_sha256": written,
+        "sentence": claim.sentence,
+        "verdict": together([check["verdict"] for check in checks]),
+        "checks": checks,
+        "references": [reference._asdict() for reference in claim.references],
+        "runs": [
+            {"run": where[key], "of": key, "measured": run_directory.spelled(row)}
+            for key, row in rows.items()
+        ],
+        # measuring again does not tell what the runs took
+        "seconds": before.get("seconds", seconds) if not missing else seconds,
+        "superseded": superseded(before, checks),
+    }
+    place.mkdir(parents=True, exist_ok=True)
+    run_directory.write_bytes(place / "picture.png", finding.picture)
+    run_directory.write_json(place / "verdict.json", result)
+    say("\n".join([*table(rows), *map(beside, claim.references), *map(line, checks)]))
+    say(f"{name}: {result['verdict']} (in {duration(seconds)}, {place})")
+    return result
+
+
+def trained(
+    claim: Claim, workdir: Path, compilation_cache: bool
+) -> tuple[dict[Key, Path], list[Key]]:
+    """Where the claim's runs are, all of them finished, and which had to be trained for it."""
     where = {key: trials.directory(config, workdir) for key, config in claim.runs.items()}
     for key, config in claim.runs.items():
         refuse_another_run(configs.settled(config, None), where[key])
@@ -82,33 +118,25 @@ def study(folder: Path, name: str, workdir: Path, *, compilation_cache: bool) ->
         [where[key] for key in missing],
         compilation_cache=compilation_cache,
     )
-    seen, rows = {key: evidence.load(path) for key, path in where.items()}, {}
-    for number, key in enumerate(seen, start=1):
-        say(f"[{number}/{len(where)}] {spoken(key)}: measuring")
-        rows[key] = claim.measure(key, seen)
-    finding = claim.conclude(rows)
-    pairs = zip(claim.checks, finding.statistics, strict=True)
-    checks = [checked(check, found) for check, found in pairs]
-    result = {
-        "claim": name,
-        "claim_sha256": written,
-        "sentence": claim.sentence,
-        "verdict": together([check["verdict"] for check in checks]),
-        "checks": checks,
-        "references": [reference._asdict() for reference in claim.references],
-        "runs": [
-            {"run": where[key], "of": key, "measured": run_directory.spelled(row)}
-            for key, row in rows.items()
-        ],
-        "seconds": round(time.monotonic() - began, 1),
-    }
-    place = workdir / name
-    place.mkdir(parents=True, exist_ok=True)
-    run_directory.write_bytes(place / "picture.png", finding.picture)
-    run_directory.write_json(place / "verdict.json", result)
-    say("\n".join([*table(rows), *map(beside, claim.references), *map(line, checks)]))
-    say(f"{name}: {result['verdict']} (in {duration(result['seconds'])}, {place})")
-    return result
+    return where, missing
+
+
+def stored(place: Path) -> dict[str, Any]:
+    """The record of an earlier study of the claim; empty where there is none."""
+    file = place / study_report.VERDICT
+    return run_directory.read_json(file, study_report.KEYS) if file.exists() else {}
+
+
+def superseded(before: dict[str, Any], checks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The verdicts that the claim had under thresholds other than those it has now."""
+
+    def says(some: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+        return [tuple(check[field] for field in Check._fields) for check in some]
+
+    kept = before.get("superseded", [])
+    if not before or says(before["checks"]) == says(checks):
+        return kept
+    return [*kept, {name: before[name] for name in ("verdict", "checks")}]
 
 
 def checked(check: Check, found: Estimate) -> dict[str, Any]:
@@ -130,6 +158,10 @@ def table(rows: Rows) -> Iterator[str]:
             yield f"    {' '.join(map(str, name)):20} {value:.4g} ({low:.4g} to {high:.4g})"
 
 
+def references(result: dict[str, Any]) -> list[Reference]:
+    return [Reference(**reference) for reference in result["references"]]
+
+
 def beside(reference: Reference) -> str:
     return f"  {reference.of}: {reference.value:.4g} ({reference.source})"
 
@@ -144,15 +176,23 @@ def every(folder: Path, workdir: Path, budget: float, *, compilation_cache: bool
     budget: minutes; a claim that does not fit into what is left of them is left. Raises Failure in
     the end where claims could not be decided.
     """
-    began, lines, failed = time.monotonic(), [], []
-    left = {name: minutes_left(load(folder, name), workdir) for name in names(folder)}
-    width = max(map(len, left))
+    began, lines, failed, left = time.monotonic(), [], [], {}
+    width = max(map(len, names(folder)))
+
+    def undecided(name: str, error: Exception) -> None:
+        failed.append(name)
+        lines.append(f"{name:{width}} not decided: {error}")
+
+    for name in names(folder):
+        try:
+            left[name] = minutes_left(load(folder, name), workdir)
+        except UsageError as error:  # a file that fails, or a damaged run
+            undecided(name, error)
     for name, minutes in sorted(left.items(), key=lambda item: item[1]):
         needed = "of a time not known" if math.isinf(minutes) else f"{minutes:.0f} minutes"
         say(f"{name}: runs {needed} to train" if minutes else f"{name}: all runs are finished")
     for name, _ in sorted(left.items(), key=lambda item: item[1]):
-        # again, since claims share runs
-        minutes = minutes_left(load(folder, name), workdir)
+        minutes = minutes_left(load(folder, name), workdir)  # again, since claims share runs
         if budget < math.inf and (time.monotonic() - began) / 60 + minutes > budget:
             needed = "its time is not known" if math.isinf(minutes) else f"{minutes:.0f} minutes"
             lines.append(f"{name:{width}} left: {needed}")
@@ -160,10 +200,10 @@ def every(folder: Path, workdir: Path, budget: float, *, compilation_cache: bool
         try:
             result = study(folder, name, workdir, compilation_cache=compilation_cache)
         except (Failure, UsageError) as error:
-            failed.append(name)
-            lines.append(f"{name:{width}} not decided: {error}")
+            undecided(name, error)
             continue
-        lines += [f"{name:{width}} {result['verdict']}", *map(line, result["checks"])]
+        lines.append(f"{name:{width}} {result['verdict']} (runs: {duration(result['seconds'])})")
+        lines += [*map(line, result["checks"]), *map(beside, references(result))]
     say("\n".join(lines))
     if study_report.verdicts(workdir):
         say(f"report: {report.report(workdir)}")

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from seqgen import page, run_directory
+from seqgen.progress import duration
 
 VERDICT = "verdict.json"
-KEYS = ("claim", "sentence", "verdict", "checks", "runs")
-HEADER = ("claim", "verdict", "it says", "checks that stand")
+KEYS = ("claim", "sentence", "verdict", "checks", "references", "runs", "seconds")
+HEADER = ("claim", "verdict", "it says", "checks that stand", "time")
 CHECKS = ("claim", "statistic", "found", "claimed", "verdict")
+BESIDE = ("claim", "beside", "value", "source")  # published, or what knowing nothing gives
 
 
 def verdicts(workdir: Path) -> list[Path]:
@@ -24,12 +26,16 @@ def write(workdir: Path) -> Path:
     title = f"{workdir.resolve().name}: {page.counted([one['verdict'] for one in found.values()])}"
     rows = [row(one) for one in found.values()]
     measured = [line for one in found.values() for line in checks(one)]
+    published = [line for one in found.values() for line in references(one)]
     sections = [
         page.table(HEADER, rows, sortable=True),
-        page.paragraph("Intervals are over the seeds of the runs."),
+        page.paragraph(
+            "Intervals are over the seeds of the runs; time is that of the study that trained them."
+        ),
         *(study(one, folder, workdir) for folder, one in found.items()),
     ]
     told = f"# {title}\n\n{page.markdown(HEADER, rows)}\n{page.markdown(CHECKS, measured)}"
+    told += f"\n{page.markdown(BESIDE, published)}" if published else ""
     (workdir / "report.md").write_text(told, encoding="utf-8")
     file = workdir / "report.html"
     file.write_text(page.whole(title, sections), encoding="utf-8")
@@ -40,13 +46,21 @@ def row(one: dict[str, Any]) -> tuple[Any, ...]:
     words = [check["verdict"] for check in one["checks"]]
     stand = words.count("SUPPORTED")
     name = page.Cell(one["claim"], link=f"#{one['claim']}")
-    return name, one["verdict"], one["sentence"], page.Cell(f"{stand} of {len(words)}", stand)
+    stands = page.Cell(f"{stand} of {len(words)}", stand)
+    time = page.Cell(duration(one["seconds"]), one["seconds"])
+    return name, one["verdict"], one["sentence"], stands, time
 
 
 def checks(one: dict[str, Any]) -> list[tuple[Any, ...]]:
     return [
         (one["claim"], check["statistic"], found(check), claimed(check), check["verdict"])
         for check in one["checks"]
+    ]
+
+
+def references(one: dict[str, Any]) -> list[tuple[Any, ...]]:
+    return [
+        (one["claim"], r["of"], page.number(r["value"]), r["source"]) for r in one["references"]
     ]
 
 
@@ -62,8 +76,13 @@ def claimed(check: dict[str, Any]) -> page.Cell:
 
 def study(one: dict[str, Any], folder: Path, workdir: Path) -> str:
     """The verdict of a claim with its picture, and what was measured of its runs."""
-    published = [(r["of"], page.number(r["value"]), r["source"]) for r in one.get("references", ())]
-    beside = page.table(("beside", "value", "source"), published) if published else ""
+    published = [line[1:] for line in references(one)]
+    beside = page.table(BESIDE[1:], published) if published else ""
+    earlier = "".join(
+        page.paragraph(f"Under other thresholds it was {was['verdict']} before.")
+        + page.table(CHECKS[1:], [line[1:] for line in checks(was | {"claim": one["claim"]})])
+        for was in one.get("superseded", ())
+    )
     picture = folder / "picture.png"
     numbers = list(dict.fromkeys(name for run in one["runs"] for name in run["measured"]))
     measured = page.table(
@@ -80,6 +99,7 @@ def study(one: dict[str, Any], folder: Path, workdir: Path) -> str:
         ).replace("<h2>", f'<h2 id="{one["claim"]}">')
         + page.table(CHECKS[1:], [line[1:] for line in checks(one)])
         + beside
+        + earlier
         + (page.image(picture) if picture.exists() else "")
         + page.folded(f"{len(one['runs'])} runs", measured)
     )

@@ -7,7 +7,7 @@ import math
 import pytest
 
 import launch
-from seqgen import backend, run_directory, study, trials
+from seqgen import backend, report, run_directory, study, trials
 from seqgen import config as configs
 from seqgen.claims import INCONCLUSIVE, REFUTED, SUPPORTED
 from seqgen.errors import Failure, UsageError
@@ -104,6 +104,44 @@ def test_what_is_found_is_stored_and_said(folder, trained, capsys, threshold, wo
     assert f"11 (8.516 to 13.48), claimed above {threshold:g}: {word}" in said
 
 
+def test_a_verdict_under_other_thresholds_stays_on_record(folder, trained):
+    write(folder, "toy", threshold=8.0)
+    assert studied(folder, "toy")["superseded"] == []
+    write(folder, "toy", threshold=14.0)
+    for _ in range(2):  # once, however often it is studied again
+        result = studied(folder, "toy")
+    (before,) = result["superseded"]
+    assert (result["verdict"], before["verdict"]) == (REFUTED, SUPPORTED)
+    assert before["checks"][0]["threshold"] == 8.0
+    page = report.report(folder.parent / "studies").read_text()
+    assert "Under other thresholds it was SUPPORTED before." in page
+
+
+def test_measuring_again_does_not_tell_another_time(folder, trained, monkeypatch):
+    write(folder, "toy")
+    first = studied(folder, "toy")["seconds"]
+    clock = iter(range(0, 10**6, 1000))
+    monkeypatch.setattr(study.time, "monotonic", lambda: float(next(clock)))
+    assert studied(folder, "toy")["seconds"] == first
+
+
+def test_what_cannot_be_begun_leaves_the_others_their_verdicts(folder, trained, capsys):
+    """A file that fails, and a damaged run."""
+    write(folder, "broken", change="wrong = name")
+    write(folder, "damaged", change="c.num_steps = 9")
+    write(folder, "good")
+    runs = study.load(folder, "damaged").runs
+    place = trials.directory(runs["ae", 0], folder.parent / "studies")
+    place.mkdir(parents=True)
+    (place / "status.json").write_text("{}")
+    with pytest.raises(Failure, match="not decided: broken, damaged"):
+        every(folder)
+    said = capsys.readouterr().out
+    assert "broken  not decided: " in said and "NameError: name 'name' is not defined" in said
+    assert "damaged not decided: " in said and f"good    {SUPPORTED} (runs: " in said
+    assert said.count("  chance: 0.125 (a coin thrown three times)\n") == 2  # also in the table
+
+
 def test_finished_runs_are_used_again_also_by_other_claims(folder, trained):
     write(folder, "toy")
     studied(folder, "toy")
@@ -180,8 +218,8 @@ def test_a_budget_buys_the_cheapest_and_says_what_is_left(folder, trained, capsy
     table = capsys.readouterr().out.splitlines()
     verdicts = [line for line in table if line.startswith(("cheap ", "middle ", "dear ", "untim"))]
     assert [" ".join(line.split()) for line in verdicts[-4:]] == [
-        "cheap SUPPORTED",
-        "middle SUPPORTED",
+        "cheap SUPPORTED (runs: 0 s)",
+        "middle SUPPORTED (runs: 0 s)",
         "dear left: 100 minutes",
         "untimed left: its time is not known",
     ]

@@ -26,7 +26,7 @@ def verdict(claim, word, *words):
             {"run": "/elsewhere/runs/ab", "of": ["gan", 64, 0], "measured": {"x": 1 / 3}},
             {"run": "/elsewhere/runs/cd", "of": ["gan", 64, 1], "measured": {"y": "NaN"}},
         ],
-        "seconds": 1.0,
+        "seconds": 75.0,
     }
 
 
@@ -55,7 +55,8 @@ def test_verdicts_stand_in_a_table_with_their_checks_pictures_and_links(studies)
     assert re.search(r"s1</td><td[^>]*>0.75 \(0.5 to 1\)</td><td[^>]*>below 0.6</td>", shown)
     assert "chance</td><td>0.25</td><td>four classes" in shown
     told = (studies / "report.md").read_text()
-    assert "| half | REFUTED | half is < so | 1 of 2 |" in told
+    assert "| half | REFUTED | half is < so | 1 of 2 | 1 min 15 s |" in told
+    assert "| half | chance | 0.25 | four classes |" in told
     assert "| half | s0 | 0.75 (0.5 to 1) | above 0.6 | SUPPORTED |" in told
 
 
