@@ -1,7 +1,7 @@
 """The gradient laboratory: the verb `diagnose`, of a config, a checkpoint, a run or a grid.
 
-Each writes a record of its numbers and its pictures to DIR/diagnoses/; `report.py` shows those of a
-run. What is measured is in `gradient_flow.py`, what it means in `metrics/gradients.py`.
+Each writes a record of its numbers and its pictures to DIR/diagnoses/; `report.py` shows them. What
+is measured is in `gradient_flow.py`, what it means in `metrics/gradients.py`.
 """
 
 import math
@@ -19,12 +19,12 @@ from seqgen import run as runs
 from seqgen import step as steps
 from seqgen.checkpoint import Checkpoints
 from seqgen.datasets import Dataset
+from seqgen.diagnosis_report import FOLDER
 from seqgen.errors import UsageError
 from seqgen.gradient_records import Seen, decay, facts, plain, seen, spoken, spreadsheet
 from seqgen.metrics import gradients
 from seqgen.objectives import Batch, Objective
 
-FOLDER = "diagnoses"
 ALL = "all"  # checkpoints
 
 
@@ -54,6 +54,11 @@ def begun(one: Subject) -> Any:
     return jax.jit(lambda key: one.objective.init(key, batch)[0])(key)
 
 
+def watched(one: Subject) -> gradient_flow.Lens:
+    """Raises UsageError for what can't be diagnosed; nothing is computed."""
+    return gradient_flow.lens(one.objective, jax.eval_shape(lambda: begun(one)), one.batch)
+
+
 def about(one: Subject) -> dict[str, Any]:
     """What every record says of how it was measured."""
     return {
@@ -74,6 +79,8 @@ def checkpoint(
     shown = gate_views.given(one.config, one.dataset.spec, one.batch, prompt)
     found = seen(lens, params, one.batch)
     folder, name = made(workdir), f"{one.split}-{record['step']}"
+    if "config" in record:  # others may be diagnosed beside it
+        name += f"-{run_directory.digest(record['config'])[:6]}"
     title = f"{record['title']}, step {record['step']}, {one.split}"
     layers = [facts(lens.layers[path], path, result) for path, result in found.items()]
     run_directory.write_json(
@@ -113,7 +120,11 @@ def training(run: runs.Run, one: Subject) -> None:
     rows: dict[str, list[gradient_pictures.Row]] = {}
     for step in sorted({0, *saved}):
         if step > 0:
-            params = runs.parameters(run, step).params
+            try:
+                params = runs.parameters(run, step).params
+            except UsageError as error:  # it is damaged, or a training deleted it meanwhile
+                print(f"step {step} is left out: {error}", flush=True)
+                continue
         flows = jax.device_get(lens.look(params, one.batch)[1])
         for path in gradient_flow.in_order(flows):
             log_T = gradients.means(np.where(flows[path].real, flows[path].total, np.nan))
@@ -142,21 +153,20 @@ def grid(text: str, config: config_dict.ConfigDict, split: str, workdir: Path, t
     """Configs at initialisation side by side: one table, one picture."""
     points = grids.points(text, config)
     rows, table = [], []
-    for point in points:
-        configs.validate(point.config)  # before the first of them takes its time
+    for point in points:  # before the first of them takes its time
+        watched(subject(point.config, split))
     for number, point in enumerate(points, start=1):
         called = " ".join(f"{name.rpartition('.')[2]}={v}" for name, v in point.chosen.items())
         print(f"[{number}/{len(points)}] {called}", flush=True)
         one = subject(point.config, split)
-        params = begun(one)
-        lens = gradient_flow.lens(one.objective, params, one.batch)
+        lens, params = watched(one), begun(one)
         found = seen(lens, params, one.batch)
         for path, result in found.items():
             label = called if len(found) == 1 else f"{called} {path}"
             last_TB = gradients.by_lag(result.flow.last, result.flow.before_last)
             rows.append(gradient_pictures.Row(label, gradients.means(last_TB), result.decay))
             layer = facts(lens.layers[path], path, result)
-            table.append({"chosen": point.chosen, **layer})
+            table.append({"chosen": point.chosen, **about(one), **layer})
             print("  " + spoken(layer), flush=True)
     folder = made(workdir)
     name = f"{split}-grid-{run_directory.digest([text, configs.to_json(config)])[:6]}"

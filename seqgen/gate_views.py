@@ -26,6 +26,7 @@ class Given(NamedTuple):
     batch: Batch
     read: list[str] | None  # by steps of the input
     written: list[str] | None  # by steps of an answer: what a decoder reads before each
+    answered: bool  # whether the decoder has something to write: a prompt has no answer
 
 
 def given(
@@ -43,13 +44,14 @@ def given(
             raise UsageError("the prompt has too few steps to be followed: give at least two")
         batch = prompted(batch, tokens_T)
     read = written = None
+    answers = spec["targets"]["per"] == "answer"
     if spec["inputs"]["kind"] == "token":
         length = int(batch["length_B"][0]) if "length_B" in batch else batch["inputs"].shape[1]
         read = names(spec.get("vocabulary"), np.asarray(batch["inputs"][0, :length]))
-    if spec["targets"]["per"] == "answer" and prompt is None:
+    if answers and prompt is None:
         before = np.append(0, np.asarray(batch["targets"][0, :-1]))
         written = names(spec["target_vocabulary"], before)
-    return Given(batch, read, written)
+    return Given(batch, read, written, answered=not answers or prompt is None)
 
 
 def prompted(batch: Batch, tokens_T: np.ndarray) -> Batch:
@@ -80,8 +82,8 @@ def drawn(lens: Lens, params: Any, shown: Given, title: str) -> Iterator[tuple[s
     for path in gradient_flow.in_order(found):
         decodes = path.startswith("decoder")
         tokens = shown.written if decodes else shown.read
-        if decodes and shown.written is None and shown.read is not None:
-            continue  # a prompt has no answer to be written
+        if decodes and not shown.answered:
+            continue
         layer = lens.layers[path]
         arrays = gradient_flow.over_time(layer, gradient_flow.told(layer, found[path]))
         real_T = np.asarray(flows[path].real)[:, 0]

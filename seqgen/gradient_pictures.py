@@ -183,6 +183,9 @@ def grid(rows: list[Row], title: str) -> bytes:
 
 def spoken(decay: Decay) -> str:
     """A decay as one line."""
+    if decay.blocked > 0.5:
+        share = f"{decay.blocked:.0%}".replace("%", " %")
+        return f"nothing arrives at the first step of {share} of the rows: {decay.verdict}"
     if math.isinf(decay.half_life):
         return f"no half-life, the error does not fall: {decay.verdict}"
     return f"half-life {decay.half_life:.3g} steps: {decay.verdict}"

@@ -1,5 +1,7 @@
 """The numbers of a diagnosis: measured of each recurrent layer, for its record and for a person."""
 
+import csv
+import io
 import math
 from typing import Any, NamedTuple
 
@@ -60,6 +62,7 @@ def facts(layer: walks.Layer, path: str, one: Seen) -> dict[str, Any]:
         "decay": one.decay._asdict(),
         "half_life_of_each_example": gradients.half_lives(last_TB),
         "gradient_log10_by_step": gradients.means(total_TB) / math.log(10),
+        "gradient_log10_by_step_of_each_example": total_TB.T / math.log(10),
         "last_error_log10_by_steps_back": gradients.means(last_TB) / math.log(10),
         "jacobian": {
             "lags": spread.lags,
@@ -114,4 +117,6 @@ def spreadsheet(table: list[dict[str, Any]]) -> str:
                 float(np.mean(gates)) if gates else "",
             ]
         )
-    return "".join(",".join(str(plain(v)) for v in line) + "\n" for line in lines)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([plain(v) for v in line] for line in lines)
+    return text.getvalue()

@@ -1,8 +1,8 @@
-"""The verb `report`: a run, a sweep, runs of one config's seeds or studies on one page."""
+"""The verb `report`: a run, a sweep, one config's seeds, studies or diagnoses on one page."""
 
 from pathlib import Path
 
-from seqgen import run_report, study_report, sweep_report, trials
+from seqgen import diagnosis_report, run_report, study_report, sweep_report, trials
 from seqgen.errors import UsageError
 
 
@@ -17,4 +17,6 @@ def report(workdir: Path) -> Path:
         return run_report.write(workdir)
     if study_report.verdicts(workdir):
         return study_report.write(workdir)
-    raise UsageError(f"{workdir} holds no run, no sweep and no verdict of a study")
+    if diagnosis_report.records(workdir):
+        return diagnosis_report.write(workdir)
+    raise UsageError(f"{workdir} holds no run, no sweep, no verdict of a study and no diagnosis")

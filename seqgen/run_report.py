@@ -5,7 +5,7 @@ from typing import Any
 
 from ml_collections import config_dict
 
-from seqgen import animation, curves, page, predictions, run_directory, run_state
+from seqgen import animation, curves, diagnosis_report, page, predictions, run_directory, run_state
 from seqgen import config as configs
 from seqgen import run as runs
 from seqgen.alignment import ATTENTION
@@ -42,7 +42,7 @@ def write(workdir: Path) -> Path:
         "".join(page.image(p) for p in sorted(drawn)),
         page.section("Points in training (generated)", film(run)),
         page.section("Samples", samples(workdir)),
-        page.section("Gradients", diagnoses(workdir)),
+        page.section("Gradients", diagnosis_report.section(workdir)),
         page.section("Environment", page.table(("what", "value"), environment)),
     ]
     told = (
@@ -111,29 +111,6 @@ def samples(workdir: Path) -> str:
         beside = file.with_name(f"{file.stem}{ATTENTION}.png")
         content += [page.image(beside)] if beside.exists() else []
     return "".join(content)
-
-
-def diagnoses(workdir: Path) -> str:
-    """What `diagnose` has measured of the run's gradients: a table, then its pictures."""
-    folder, rows = workdir / "diagnoses", []
-    for file in sorted(folder.glob("*.json")):
-        stored = run_directory.read_json(file, ("split", "layers"))
-        if "step" not in stored:
-            continue  # of all checkpoints together: its picture says it
-        for layer in stored["layers"]:
-            found, exponents = layer["decay"], layer["lyapunov_nats_per_step"]
-            lives = "does not fall" if found["half_life"] == "Infinity" else found["half_life"]
-            name = f"{stored['split']}, step {stored['step']}, {layer['layer']}"
-            rows.append((name, lives, found["rate"], found["verdict"], exponents[0]))
-    pictures = "".join(page.image(p) for p in sorted(folder.glob("*.png")))
-    header = (
-        "layer",
-        "half-life of the error [steps]",
-        "rate [nats a step back]",
-        "verdict",
-        "Lyapunov exponent [nats a step]",
-    )
-    return (page.table(header, rows, "numbers") if rows else "") + pictures
 
 
 def film(run: runs.Run) -> str:

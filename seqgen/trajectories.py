@@ -191,5 +191,6 @@ def embedded(units: int, trajectory: Trajectory) -> jax.Array:
 def _logs(rows_KBD: jax.Array, log_B: jax.Array) -> jax.Array:
     values_BK = jnp.linalg.svd(jnp.moveaxis(rows_KBD, 1, 0), compute_uv=False)
     floor_B1 = values_BK[:, :1] * jnp.finfo(values_BK.dtype).eps * rows_KBD.shape[-1]
-    kept_BK = jnp.where(values_BK > floor_B1, values_BK, 0)
+    known_BK = jnp.where(jnp.isnan(values_BK), jnp.nan, 0)  # of states that overflowed
+    kept_BK = jnp.where(values_BK > floor_B1, values_BK, known_BK)
     return jnp.log(kept_BK) + log_B[:, None]

@@ -1,6 +1,8 @@
 """The verb `diagnose`: what it leaves of a config, a checkpoint, a run and a grid."""
 
+import csv
 import json
+from functools import partial
 
 import jax
 import numpy as np
@@ -12,16 +14,18 @@ from seqgen import (
     backend,
     cells,
     diagnose,
+    diagnosis_report,
     gate_views,
     gradient_flow,
     gradient_pictures,
     gradient_records,
-    run_report,
+    report,
     walks,
 )
 from seqgen import config as configs
 from seqgen.errors import UsageError
 from seqgen.layers import RecurrentOptions
+from seqgen.metrics import gradients
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +63,8 @@ def test_an_orthogonal_linear_network_loses_nothing(tmp_path, capsys):
     flag = experiment(tmp_path, model__activation="identity")
     code, out, err = launched(capsys, flag, f"--workdir={tmp_path / 'd'}")
     assert (code, err) == (0, "")
-    (layer,) = stored(tmp_path / "d", "valid-0.json")["layers"]
+    (file,) = (tmp_path / "d" / "diagnoses").glob("valid-0-*.json")
+    (layer,) = stored(tmp_path / "d", file.name)["layers"]
     assert layer["decay"]["verdict"] == "stable"
     np.testing.assert_allclose(layer["decay"]["rate"], 0, atol=1e-4)
     np.testing.assert_allclose(layer["jacobian"]["largest_log10"], 0, atol=1e-4)
@@ -69,7 +74,7 @@ def test_an_orthogonal_linear_network_loses_nothing(tmp_path, capsys):
     assert layer["gates"]["candidate"]["mean"] == 1
     pictures = {path.name for path in (tmp_path / "d" / "diagnoses").glob("*.png")}
     names = ("gradients", "jacobians", "slopes", "layers-recurrent-layer_0")
-    assert pictures == {f"valid-0-{name}.png" for name in names}
+    assert pictures == {f"{file.stem}-{name}.png" for name in names}
     assert all(name in out for name in pictures)
 
 
@@ -80,7 +85,7 @@ def test_a_grid_is_one_table_in_which_the_scale_of_the_weights_tells(tmp_path, c
     code, _, _ = launched(capsys, flag, grid, f"--workdir={tmp_path / 'd'}")
     assert code == 0
     (file,) = (tmp_path / "d" / "diagnoses").glob("valid-grid-*.csv")
-    header, *lines = [line.split(",") for line in file.read_text().splitlines()]
+    header, *lines = csv.reader(file.read_text().splitlines())
     rows = [dict(zip(header, line, strict=True)) for line in lines]
     assert [row["verdict"] for row in rows] == ["vanishing", "exploding"]
     for row, scale in zip(rows, (0.25, 4), strict=True):
@@ -91,6 +96,77 @@ def test_a_grid_is_one_table_in_which_the_scale_of_the_weights_tells(tmp_path, c
     np.testing.assert_allclose(float(rows[0]["half_life"]), 0.5, rtol=1e-3)
     assert rows[1]["half_life"] == "Infinity"
     assert file.with_suffix(".png").exists()
+    page = report.report(tmp_path / "d").read_text()
+    assert "grid model.recurrent_scale=0.25,4" in page and page.count("<img") == 1
+    assert "| 0.25 | recurrent/layer_0 | 0.5 |" in (tmp_path / "d" / "report.md").read_text()
+
+
+def test_configs_diagnosed_in_one_directory_stand_side_by_side_in_its_report(tmp_path, capsys):
+    for activation in ("identity", "tanh"):
+        flag = experiment(tmp_path, model__activation=activation)
+        assert launched(capsys, flag, f"--workdir={tmp_path / 'd'}")[0] == 0
+    files = sorted((tmp_path / "d" / "diagnoses").glob("*.json"))
+    activations = {stored(tmp_path / "d", f.name)["layers"][0]["activation"] for f in files}
+    assert activations == {"identity", "tanh"}
+    (layer,) = stored(tmp_path / "d", files[0].name)["layers"]
+    of_each_BT = np.asarray(layer["gradient_log10_by_step_of_each_example"], float)
+    assert of_each_BT.shape == (4, 12)
+    np.testing.assert_allclose(of_each_BT.mean(0), layer["gradient_log10_by_step"], rtol=1e-4)
+    page = report.report(tmp_path / "d").read_text()
+    assert page.count("<h2>adding, many_to_one at initialisation</h2>") == 2
+    assert page.count("<img") == 8 and page.count("recurrent/layer_0</td>") == 2
+
+
+def test_a_grid_is_refused_before_any_of_it_is_measured(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(diagnose, "seen", None)  # what measures
+    flag = experiment(tmp_path, objective__vanishing_penalty=0.1)
+    grid = "--grid=model.cell=rnn,lstm"
+    code, _, err = launched(capsys, flag, grid, f"--workdir={tmp_path / 'd'}")
+    assert code == 2 and "vanishing_penalty" in err and len(err.splitlines()) == 1
+
+
+def test_a_checkpoint_that_goes_away_is_left_out(trained, capsys, monkeypatch):
+    there = diagnose.runs.parameters
+
+    def parameters(run, step):
+        if step == 4:
+            raise UsageError("there is no checkpoint of step 4")
+        return there(run, step)
+
+    monkeypatch.setattr(diagnose.runs, "parameters", parameters)
+    code, out, err = launched(capsys, f"--workdir={trained}", "--checkpoint=all")
+    assert (code, err) == (0, "")
+    assert "step 4 is left out: there is no checkpoint of step 4" in out
+    layers = stored(trained, "valid-training.json")["layers"]["recurrent/layer_0"]
+    assert [layer["step"] for layer in layers] == [0, 8]
+
+
+def test_a_table_of_tuples_stays_a_table():
+    layer = {
+        "layer": "recurrent/layer_0",
+        "steps": 3,
+        "decay": gradients.Decay(-0.1, 7.0, 0.3, 0.0, "stable")._asdict(),
+        "jacobian": {"bound": None},
+        "gates": {},
+        "lyapunov_nats_per_step": [-0.1],
+    }
+    sheet = gradient_records.spreadsheet([{"chosen": {"model.encoder_sizes": (64, 64)}, **layer}])
+    header, line = csv.reader(sheet.splitlines())
+    assert len(header) == len(line) and line[0] == "[64, 64]"
+
+
+def test_a_latent_space_is_diagnosed_under_each_of_its_bounds():
+    for bound in ("elbo", "iwae", "dreg"):
+        c = configs.default(dataset="sines", model="vae", objective="elbo")
+        c.dataset.length, c.dataset.batch_size, c.dataset.train_size = 6, 4, 8
+        c.model.encoder = c.model.decoder = "recurrent"
+        c.model.encoder_sizes = c.model.decoder_sizes = (3,)
+        c.model.latent_size, c.objective.bound = 2, bound
+        c.model.likelihood = "gaussian"
+        one = diagnose.subject(c, "valid")
+        params = jax.eval_shape(partial(diagnose.begun, one))
+        walked, _ = jax.eval_shape(diagnose.watched(one).look, params, one.batch)
+        assert any(path.startswith("decoder") for path in walked)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +195,7 @@ def test_a_checkpoint_and_a_training_of_text(trained, capsys):
         layers[-1]["gradient_log10_by_step"], last["gradient_log10_by_step"], rtol=1e-3
     )
     assert layers[0]["decay"] != layers[-1]["decay"]
-    page = run_report.diagnoses(trained)
+    page = diagnosis_report.section(trained)
     assert page.count("<tr>") == 2
     assert page.count("<img") == 5
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from seqgen import gradient_pictures
 from seqgen.metrics import gradients
 
 LENGTH, ROWS = 60, 40
@@ -66,6 +67,9 @@ def test_rows_that_nothing_passes_are_counted_apart():
     many[10:, : 3 * ROWS // 4] = -np.inf
     assert gradients.decay(few)[3:] == (0.25, "stable")
     assert gradients.decay(many)[3:] == (0.75, "vanishing")
+    assert gradient_pictures.spoken(gradients.decay(few)).startswith("half-life")
+    told = gradient_pictures.spoken(gradients.decay(many))
+    assert told == "nothing arrives at the first step of 75 % of the rows: vanishing"
     nothing = np.full((LENGTH, ROWS), -np.inf)
     assert gradients.decay(nothing).half_life == 0
     assert gradients.decay(nothing).verdict == "vanishing"

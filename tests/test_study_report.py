@@ -61,5 +61,5 @@ def test_verdicts_stand_in_a_table_with_their_checks_pictures_and_links(studies)
 
 
 def test_a_directory_with_nothing_to_report_of_is_refused(studies):
-    with pytest.raises(UsageError, match="runs holds no run, no sweep and no verdict of a study"):
+    with pytest.raises(UsageError, match="runs holds no run, no sweep, no verdict"):
         report.report(studies / "runs")

@@ -81,6 +81,11 @@ def affine(change=lambda a, b: (a, b)):
     return plain(step, num_gates=2, affine=of_all, gates=("store", "candidate"))
 
 
+def gated(values):
+    """A right cell of two gates, with what it says of their values."""
+    return affine()._replace(values=values)
+
+
 @jax.custom_vjp
 def backward_only(x):
     return jnp.tanh(x)
@@ -120,6 +125,14 @@ FAULTY_CELLS = {
     "not the sum alone": (
         plain(lambda x, h, carry: (jnp.tanh(x) * h,), additive=True),
         steps.an_additive_cell_reads_only_the_sum,
+    ),
+    "a value for one gate of two": (
+        gated(lambda x, h, c: (jax.nn.sigmoid(jnp.split(x, 2, axis=-1)[0]),)),
+        steps.values_are_those_of_the_gates,
+    ),
+    "values in another order": (
+        gated(lambda x, h, c: tuple(jnp.tanh(part) for part in jnp.split(x, 2, axis=-1))[::-1]),
+        steps.values_are_those_of_the_gates,
     ),
     "an affine of another step": (
         affine(lambda a, b: (a, 2 * b)),

@@ -82,6 +82,13 @@ def test_no_number_of_steps_is_too_many(factor):
     np.testing.assert_allclose(values_TBD[0], steps * np.log(factor), rtol=1e-9)
 
 
+def test_what_overflowed_is_not_a_number_and_not_nothing():
+    path = trajectories.follow(linear(jnp.eye(D)), jnp.ones((T, B, D)), jnp.zeros((B, D)))
+    lost = lambda s_BD, x_BD: s_BD * jnp.nan + x_BD  # noqa: E731
+    values_TBD = trajectories.log_singular_values(lost, path, D)
+    assert np.all(np.isnan(values_TBD[0]))
+
+
 def test_a_step_that_forgets_all_lets_nothing_through():
     step = lambda s_BD, x_BD: jnp.where(x_BD[:, :1] > 9, 0.0, s_BD) + x_BD  # noqa: E731
     path = trajectories.follow(step, jnp.ones((T, B, D)).at[2].set(10.0), jnp.zeros((B, D)))

@@ -37,6 +37,26 @@ def a_step_is_pure(case: Case) -> None:
     same(second, first, "state ")
 
 
+def values_are_those_of_the_gates(case: Case) -> None:
+    """`values`, if a cell has it, returns an array of the state's shape for each gate, in the order
+    of `gates`, and each follows its gate's part of x_gates. Another order, or a gate that is left
+    out, breaks this, and would be diagnosed under a wrong name."""
+    cell, names = case.cell, case.cell.gates
+    if cell.values is None:
+        return
+    x_gates, h_gates, carry = case.gates(3)
+    values, units = tuple(cell.values(x_gates, h_gates, carry)), carry[-1].shape[-1]
+    if len(values) != cell.num_gates:
+        raise AssertionError(f"{len(values)} values for {cell.num_gates} gates")
+    for number, (name, value) in enumerate(zip(names, values, strict=True)):
+        if value.shape != carry[-1].shape:
+            raise AssertionError(f"{name}: {list(value.shape)}, not {list(carry[-1].shape)}")
+        own = slice(number * units, (number + 1) * units)
+        moved = tuple(cell.values(x_gates.at[..., own].add(0.5), h_gates, carry))[number]
+        if jnp.all(moved == value):
+            raise AssertionError(f"{name}: its value is the same where its own input is another")
+
+
 def rows_are_alone(case: Case) -> None:
     """A step of many rows and times at once is that of each alone. What reduces, normalises,
     splits or indexes along another axis than the last (axis=-1, [..., i]) breaks this."""
@@ -99,5 +119,6 @@ OF_A_STEP = (
     rows_are_alone,
     an_additive_cell_reads_only_the_sum,
     an_affine_cell_steps_by_its_affine,
+    values_are_those_of_the_gates,
     own_backward_is_autodiff,
 )
