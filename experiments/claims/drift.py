@@ -6,8 +6,12 @@ distinguish between real and fake points, then we stop". The game of `ring_gan`,
 moments of training the mean distance of fake points, always of the same noise, to the nearest real
 one is taken; its rank correlation with time tells whether it falls all along. In the end a
 classifier tells 1,000 generated points from as many held-out ones (`metrics/two_sample.py`): that
-it is right on a share of 0.6 counts as told apart, as it does for a run that stops by itself. Not
-run yet.
+it is right on a share of 0.6 counts as told apart, as it does for a run that stops by itself.
+
+INCONCLUSIVE, in 24 minutes on one CPU core that other processes shared: the rank correlation is
+-0.937 (-0.956 to -0.918), the distance falls from 0.17 in the first tenth to 0.0045 in the last;
+but in the end the classifier is right on 60.7 % (53.1 to 68.2 %; of the seeds 64.1, 59.6 and 58.3
+%).
 """
 
 from pathlib import Path
@@ -32,7 +36,7 @@ def get_claim() -> claims.Claim:
     runs = claims.over_seeds(("game",), game, {}, SEEDS)
     sentence = "fake points drift to the real ones, and in the end no test tells them apart"
     chance = claims.Reference("accuracy of telling, chance", 0.5, "both sets alike")
-    return claims.Claim(sentence, None, runs, CHECKS, measure, conclude, (chance,))
+    return claims.Claim(sentence, 24, runs, CHECKS, measure, conclude, (chance,))
 
 
 def measure(key: claims.Key, runs: dict[claims.Key, evidence.Evidence]) -> dict[str, float]:
