@@ -10,8 +10,7 @@ it is right on a share of 0.6 counts as told apart, as it does for a run that st
 
 INCONCLUSIVE, in 24 minutes on one CPU core that other processes shared: the rank correlation is
 -0.937 (-0.956 to -0.918), the distance falls from 0.17 in the first tenth to 0.0045 in the last;
-but in the end the classifier is right on 60.7 % (53.1 to 68.2 %; of the seeds 64.1, 59.6 and 58.3
-%).
+but in the end the classifier is right on 60.7 % (53.1 to 68.2 %; of the seeds 64.1, 59.6, 58.3).
 """
 
 from pathlib import Path
