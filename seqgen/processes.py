@@ -6,6 +6,7 @@ signal, the others do not see: they would wait for it in the next computation fo
 agree here. A process that is alone agrees with itself, at no cost.
 """
 
+import os
 import signal
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
@@ -19,6 +20,9 @@ from seqgen.interrupt import Interrupt, Interrupted
 
 T = TypeVar("T")
 SECONDS_TO_LEAVE = 30  # a process that fails waits no longer for the others, which JAX then ends
+
+LONGEST_WAIT = 86_400  # seconds for another process, as while the first evaluates in the end
+WAIT = "--xla_cpu_collective_timeout_seconds"  # half an hour by itself
 
 
 class Place(NamedTuple):
@@ -40,6 +44,9 @@ def join(place: Place) -> None:
 
     Raises UsageError where they don't find each other.
     """
+    flags = os.environ.get("XLA_FLAGS", "")
+    if WAIT not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {WAIT}={LONGEST_WAIT}".strip()
     jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM for itself
     try:
         jax.distributed.initialize(
