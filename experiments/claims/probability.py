@@ -6,7 +6,12 @@ course of training". Theory says otherwise: against a generator that is as good 
 discriminator gives every point 1/2 (Goodfellow et al. 2014). The game of `ring_gan` with the
 non-saturating loss, whose D is a probability, 3 seeds: the mean of D(real) in the last tenth of the
 training minus that in the first, and the rank correlation of D(real) with time; beside them how far
-the last tenth is from 1/2. Not run yet.
+the last tenth is from 1/2.
+
+SUPPORTED by these thresholds, in 20 minutes on one CPU core that other processes shared: it rises
+by 0.0031 (0.0002 to 0.0059), with a rank correlation of 0.61 (0.58 to 0.63). But that is little,
+and it does not keep rising: D(real) is 0.500 while the penalty is strong, 0.513 in the seventh
+tenth, and 0.506 in the last, on its way to the 1/2 of theory.
 """
 
 from pathlib import Path
@@ -30,7 +35,7 @@ def get_claim() -> claims.Claim:
     changes = {"objective.loss": "non_saturating", "log_every": 200}
     runs = claims.over_seeds(("game",), game, changes, SEEDS)
     sentence = "the probability that the discriminator gives real points keeps rising"
-    return claims.Claim(sentence, None, runs, CHECKS, measure, conclude, (THEORY,))
+    return claims.Claim(sentence, 20, runs, CHECKS, measure, conclude, (THEORY,))
 
 
 def measure(key: claims.Key, runs: dict[claims.Key, evidence.Evidence]) -> dict[str, float]:
