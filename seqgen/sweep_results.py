@@ -16,6 +16,7 @@ from seqgen.errors import UsageError
 from seqgen.metrics import Meaning
 from seqgen.metrics.intervals import Estimate, over_runs
 from seqgen.run_state import State
+from seqgen.saved_steps import SavedSteps
 
 SEED = "seed"
 Setting = tuple[tuple[str, str], ...]  # (field, its value as text), the seed left out
@@ -141,9 +142,11 @@ def trial(
         status = run_state.status(workdir)
         if status is None:
             return without_records(workdir, chosen, state, "")
+        saved = SavedSteps(workdir / "checkpoints").marked_best()  # its record is written before it
         begun = (workdir / "metrics.jsonl").exists()
         records = run_directory.read_metrics(workdir) if begun else []
-        best = best_record(records, watched if monitor is None else monitor, monitor, meanings)
+        chosen_by = watched if monitor is None else monitor
+        best = best_record(records, chosen_by, monitor, meanings, saved)
         return Trial(
             workdir,
             chosen,
@@ -164,8 +167,17 @@ def best_record(
     name: str,
     monitor: str | None,
     meanings: dict[str, Meaning],
+    saved: int | None,
 ) -> dict[str, Any]:
-    """The validation of the best checkpoint; empty where the number was never finite."""
+    """The validation of the best checkpoint; empty where the number was never finite.
+
+    That is the one of the step that was saved as the best. It need not have the best number: a look
+    may have ended the run there, and a validation at the end of a run that was lengthened later
+    chooses nothing. Without such a step it is the one that has.
+    """
+    of_saved = [r for r in records if r["split"] == "valid" and r["step"] == saved]
+    if of_saved:
+        return of_saved[-1]
     seen = [r for r in records if r["split"] == "valid" and math.isfinite(r.get(name, math.nan))]
     if not seen:
         return {}

@@ -171,8 +171,28 @@ def test_the_best_checkpoint_is_the_one_that_the_monitor_chose():
         ("accuracy", "accuracy", 1),
         ("loss", None, 4),
     ):
-        assert sweep_results.best_record(records, number, monitor, meanings)["step"] == step
-    assert sweep_results.best_record(records[2:3], "loss", "loss", meanings) == {}
+        assert sweep_results.best_record(records, number, monitor, meanings, None)["step"] == step
+    assert sweep_results.best_record(records[2:3], "loss", "loss", meanings, None) == {}
+
+
+@pytest.mark.parametrize(
+    ("losses", "saved"),
+    [
+        # a look at samples ended it, which makes the last step the best
+        ({10: 1.0, 20: 2.0, 30: 3.0}, {20: False, 30: True}),
+        # it ended at 15, was lengthened, and 20 is the best of the regular validations
+        ({10: 3.0, 15: 1.0, 20: 2.0, 30: 2.5}, {20: True, 30: False}),
+        # 15 was the end, and no regular validation after it was better than the one at 10
+        ({10: 1.5, 15: 1.0, 20: 2.0, 30: 2.5}, {10: True, 15: True, 20: False, 30: False}),
+    ],
+)
+def test_the_best_checkpoint_is_the_one_that_was_saved_as_the_best(tmp_path, losses, saved):
+    sweeps.sweep(tmp_path, [{"seed": 0}])
+    sweeps.run(tmp_path / "runs/0", sweeps.adding(), losses, {"loss": 0.25}, saved=saved)
+    (trial,) = sweep_results.load(tmp_path).trials
+    step = max(step for step, says_best in saved.items() if says_best)
+    assert (trial.best_step, trial.best) == (step, losses[step])
+    assert (trial.split, trial.measured) == ("test", {"loss": 0.25})
 
 
 def test_experiments_of_other_parts_and_monitors_stand_in_one_table(tmp_path):
