@@ -118,7 +118,8 @@ def load(workdir: Path) -> Results:
 
 def defined(workdir: Path) -> tuple[str, dict[Path, dict[str, Any]]]:
     """(what the runs are of, run directory -> what is chosen in it)."""
-    if of_seeds := trials.seeds(workdir):
+    is_sweep = (workdir / "sweep.json").exists()  # whose directory may hold other runs besides
+    if not is_sweep and (of_seeds := trials.seeds(workdir)):
         return f"{len(of_seeds)} seeds", {run: {SEED: n} for n, run in of_seeds.items()}
     stored = run_directory.read_json(workdir / "sweep.json", ("experiment", "trials"))
     named = (stored[name] for name in ("experiment", "grid", "file") if stored.get(name))

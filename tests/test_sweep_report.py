@@ -277,6 +277,13 @@ def test_runs_of_several_seeds_have_the_page_of_a_sweep_of_these_seeds(tmp_path)
     assert [r[0] for r in cells(ours, "Trials, the best first")] == ["seed_9", "seed_10", "seed_11"]
 
 
+def test_runs_of_seeds_beside_a_sweep_do_not_take_its_place(tmp_path):
+    sweeps.sweep(tmp_path, [{"seed": 9}])
+    sweeps.run(tmp_path / "seed_0", sweeps.adding(), {10: 1.0})
+    definition, chosen = sweep_results.defined(tmp_path)
+    assert (definition, list(chosen)) == ("adding, seed=0..2", [tmp_path / "runs" / "0"])
+
+
 def test_a_run_that_is_held_is_running(sweep):
     with run_lock.hold(sweep / "runs" / "8"):
         states = [trial.state for trial in sweep_results.load(sweep).trials]
