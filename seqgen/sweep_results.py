@@ -214,6 +214,13 @@ def called(setting: Iterable[tuple[str, str]], fields: list[str]) -> str:
     return ", ".join(f"{short[n]}={v}" for n, v in setting if n in short) or "all alike"
 
 
+def trial_label(results: Results, trial: Trial) -> str:
+    """A trial by its setting and its seed."""
+    words = called(trial.setting, results.fields)
+    seed = trial.chosen.get(SEED)
+    return words if seed is None else f"{words}, seed {seed}"
+
+
 def short_names(fields: Sequence[str]) -> dict[str, str]:
     """Fields -> their last names, where those are enough."""
     last = [name.rpartition(".")[2] for name in fields]

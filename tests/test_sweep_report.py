@@ -11,7 +11,7 @@ import sweeps
 from test_page import figures
 
 from seqgen import config as configs
-from seqgen import predictions, report, run_lock, sweep_report, sweep_results
+from seqgen import predictions, report, run_lock, sweep_pictures, sweep_report, sweep_results
 from seqgen.metrics import Meaning
 from seqgen.run_state import State
 
@@ -294,7 +294,7 @@ def test_curves_are_grouped_by_setting_and_their_mean_is_that_of_the_seeds(sweep
     pytest.importorskip("plotly")
     results = sweep_results.load(sweep)
     ranked = sweep_results.settings(results)
-    shown = sweep_report.learning(results, ranked)
+    shown = sweep_pictures.learning(results, ranked)
     (figure,) = figures(shown)
     groups = {trace["legendgroup"] for trace in figure["data"]}
     assert groups == {one.label for one in ranked}
