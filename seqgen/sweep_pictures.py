@@ -19,7 +19,7 @@ def effects(results: Results) -> Any:
     figure = page.figure(height=60 + 290 * lines, showlegend=False)
     across = min(len(fields), ABREAST)
     figure.set_subplots(lines, across, shared_yaxes=True, vertical_spacing=0.3 / lines)
-    done = [trial for trial in results.trials if trial.counts]
+    done = sweep_results.done(results)
     for number, field in enumerate(fields):
         place = {"row": number // ABREAST + 1, "col": number % ABREAST + 1}
         found = sweep_results.values(results.trials, field)
@@ -35,10 +35,12 @@ def effects(results: Results) -> Any:
             **place,
         )
         effect = sweep_results.effect(results, field)
-        reach = [e.high - e.value for e in effect.deviations.values()]
+        compared = [value for value in found if str(value) in effect.means]
+        deviations = [effect.deviations[str(value)] for value in compared]
+        reach = [e.high - e.value for e in deviations]
         figure.add_scatter(
-            x=[shown(value, numeric) for value in found] if effect.compared else [],
-            y=list(effect.means.values()),
+            x=[shown(value, numeric) for value in compared],
+            y=[effect.means[str(value)] for value in compared],
             error_y={"type": "data", "array": [r if math.isfinite(r) else 0.0 for r in reach]},
             mode="lines+markers",
             line={"color": page.COLOURS[3]},

@@ -21,7 +21,7 @@ def write(workdir: Path) -> Path:
     ranked = sweep_results.settings(results)
     title, said = f"{workdir.resolve().name}: a sweep", sentence(results)
     setting_table, trial_table = setting_rows(results, ranked), trial_rows(results, workdir)
-    effects = effect_rows(results)
+    effects, unknown = effect_rows(results), left_out(results)
     failed = [t for t in results.trials if t.state in (State.FAILED, State.KILLED)]
     damaged = [t for t in results.trials if t.state is State.DAMAGED]
     sections = [
@@ -38,6 +38,7 @@ def write(workdir: Path) -> Path:
         f"# {title}\n\n{said}\n",
         page.markdown(*setting_table),
         page.markdown(*effects) if effects[1] else "",
+        f"{unknown}\n" if unknown else "",
         f"The best {min(BEST, len(rows))} trials of {len(rows)}:\n\n",
         page.markdown(header, rows[:BEST]),
     ]
@@ -130,12 +131,25 @@ def main_effects(results: Results, header: Sequence[str], rows: list[tuple[Any, 
     if not results.fields:
         return ""
     compared = sorted_table(header, rows) or page.paragraph(
-        "No trials differ in one field alone: there is nothing to compare, all else the same."
+        "No setting of the other fields is done with every value of a field: there is nothing to "
+        "compare, all else the same."
     )
     drawn = page.paragraph(page.WITHOUT)
     if page.has_plots():
         drawn = page.plot(sweep_pictures.effects(results))
-    return page.paragraph(words) + compared + drawn
+    return page.paragraph(words) + page.paragraph(left_out(results)) + compared + drawn
+
+
+def left_out(results: Results) -> str:
+    """The values that no main effect is of, nor is reckoned with, as a sentence."""
+    unknown = [
+        f"{name}={value}"
+        for field, name in sweep_results.short_names(results.fields).items()
+        for value in sweep_results.left_out(results, field)
+    ]
+    if not unknown:
+        return ""
+    return f"Left out, as no trial is done that has a finite number: {', '.join(unknown)}."
 
 
 def trial_rows(results: Results, workdir: Path) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:

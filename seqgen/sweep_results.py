@@ -248,6 +248,10 @@ def best_first(results: Results) -> list[Trial]:
     return sorted(results.trials, key=lambda t: (t.state is not State.DONE, rank(results, t.best)))
 
 
+def done(results: Results) -> list[Trial]:
+    return [one for one in results.trials if one.counts]
+
+
 def values(trials: list[Trial], field: str) -> list[Any]:
     """The values of a field, numbers in their order."""
     found = {str(one.chosen.get(field)): one.chosen.get(field) for one in trials}
@@ -255,16 +259,25 @@ def values(trials: list[Trial], field: str) -> list[Any]:
     return sorted(plain) if len(plain) == len(found) else list(found.values())
 
 
+def left_out(results: Results, field: str) -> list[Any]:
+    """The values of a field that no trial is done with, so that nothing is known of them."""
+    known = {str(value) for value in values(done(results), field)}
+    return [value for value in values(results.trials, field) if str(value) not in known]
+
+
 def effect(results: Results, field: str) -> Effect:
     """A field's main effect on the watched number, by trials that differ in nothing else.
 
     A block is the trials of one seed and one setting of the other fields; it counts where it is
-    done with every value. A trial's deviation is from the mean of its block, so that the interval
-    is free of what the other fields do and of blocks that are missing: it is over means of seeds.
+    done with every value that any trial is done with. A trial's deviation is from the mean of its
+    block, so that the interval is free of what the other fields do and of blocks that are missing:
+    it is over means of seeds.
     """
-    labels = [str(value) for value in values(results.trials, field)]
+    labels = [str(value) for value in values(done(results), field)]
+    if len(labels) < 2:
+        return Effect({}, {}, 0)
     blocks: dict[tuple[Any, Setting], dict[str, float]] = {}
-    for one in filter(lambda trial: trial.counts, results.trials):
+    for one in done(results):
         others = tuple((n, v) for n, v in one.setting if n != field)
         own = blocks.setdefault((one.chosen.get(SEED), others), {})
         own[str(one.chosen.get(field))] = one.best

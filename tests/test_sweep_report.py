@@ -135,6 +135,32 @@ def test_an_effect_is_an_average_over_settings_then_over_seeds(tmp_path):
     assert sweep_results.effect(results, "b").compared == 0
 
 
+def test_a_value_that_always_fails_is_named_and_the_others_are_compared(tmp_path):
+    trials = [{"model.cell": c, "seed": s} for c in ("gru", "lstm", "rnn") for s in (0, 1)]
+    sweeps.sweep(tmp_path, trials)
+    for number, chosen in enumerate(trials):
+        failed, where = chosen["model.cell"] == "lstm", tmp_path / "runs" / str(number)
+        status = "FAILED" if failed else "DONE"
+        sweeps.run(where, sweeps.adding(**chosen), {10: 1.0 + number}, status=status)
+    shown = report.report(tmp_path).read_text()
+    rows = cells(shown, "Main effects")
+    assert [row[1:4] for row in rows] == [["gru", "1.5", "-2"], ["rnn", "5.5", "2"]]
+    told = "Left out, as no trial is done that has a finite number: cell=lstm."
+    assert told in shown and told in (tmp_path / "report.md").read_text()
+
+
+def test_a_field_that_is_done_with_one_value_has_no_main_effect(tmp_path):
+    trials = [{"a": a, "b": b} for a in (1, 2) for b in (1, 2)]
+    states = [State.DONE, State.DONE, State.FAILED, State.FAILED]
+    found = [
+        sweep_results.Trial(tmp_path, t, state, 1, "", [], 1.0, 1, "", {})
+        for t, state in zip(trials, states, strict=True)
+    ]
+    results = sweep_results.Results("", "loss", {"loss": Meaning("", False)}, found)
+    assert sweep_results.left_out(results, "a") == [2]
+    assert [sweep_results.effect(results, f).compared for f in ("a", "b")] == [0, 1]
+
+
 def test_trials_stand_best_first_with_links_and_the_failed_with_their_last_lines(sweep):
     (sweep / "runs" / "6" / "report.html").write_text("")
     shown = report.report(sweep).read_text()
