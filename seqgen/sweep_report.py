@@ -69,10 +69,16 @@ def sorted_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def measured(results: Results) -> tuple[str, list[str]]:
-    """(split, the numbers) of the evaluations at the end of training."""
-    split = next((t.split for t in results.trials if t.split), "")
-    found = {name for trial in results.trials for name in trial.measured}
+    """(split, the numbers) of the evaluations at the end of training: of one split alone."""
+    there = {trial.split for trial in results.trials}
+    split = next((name for name in ("test", "valid") if name in there), "")
+    found = {name for trial in results.trials for name in of_split(trial, split)}
     return split, [name for name in results.meanings if name in found]
+
+
+def of_split(trial: Trial, split: str) -> dict[str, float]:
+    """What was measured of a trial, nothing where that was of another split."""
+    return trial.measured if trial.split == split else {}
 
 
 def setting_rows(
@@ -84,10 +90,8 @@ def setting_rows(
     header = ("setting", "trials", f"valid {watched(results)}", "±", *paired(split, names))
     rows = []
     for one in ranked:
-        means = [
-            sweep_results.over([t.measured[name] for t in one.trials if name in t.measured])
-            for name in numbers
-        ]
+        found = [of_split(trial, split) for trial in one.trials]
+        means = [sweep_results.over([m[name] for m in found if name in m]) for name in numbers]
         cells = [cell for mean in (one.watched, *means) for cell in estimate(mean)]
         rows.append((one.label, of(one), *cells))
     return header, rows
@@ -174,7 +178,7 @@ def trial_rows(results: Results, workdir: Path) -> tuple[tuple[str, ...], list[t
             trial.step,
             page.number(trial.best if trial.best_step is not None else None),
             "" if trial.best_step is None else trial.best_step,
-            *(page.number(trial.measured.get(name)) for name in numbers),
+            *(page.number(of_split(trial, split).get(name)) for name in numbers),
         )
         for trial in sweep_results.best_first(results)
     ]

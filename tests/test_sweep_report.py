@@ -161,6 +161,20 @@ def test_a_field_that_is_done_with_one_value_has_no_main_effect(tmp_path):
     assert [sweep_results.effect(results, f).compared for f in ("a", "b")] == [0, 1]
 
 
+def test_numbers_of_one_split_do_not_stand_under_the_name_of_the_other(tmp_path):
+    """The first trial was evaluated on its validation data, the second on its test data."""
+    sweeps.sweep(tmp_path, [{"seed": 0}, {"seed": 1}])
+    for seed in (0, 1):
+        where = tmp_path / "runs" / str(seed)
+        sweeps.run(where, sweeps.adding(seed=seed), {10: 1.0 + seed}, {"loss": 5.0 + seed})
+    folder = tmp_path / "runs" / "0" / "evaluations"
+    (folder / "test-10.json").rename(folder / "valid-10.json")
+    shown = report.report(tmp_path).read_text()
+    assert "test loss" in shown
+    assert cells(shown, "Settings, the best first")[0][4] == "6"  # not the mean of both
+    assert [row[-1] for row in cells(shown, "Trials, the best first")] == ["", "6"]
+
+
 def test_trials_stand_best_first_with_links_and_the_failed_with_their_last_lines(sweep):
     (sweep / "runs" / "6" / "report.html").write_text("")
     shown = report.report(sweep).read_text()
