@@ -9,7 +9,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,14 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 INSTRUCTION_SETS = ("sse4_2", "avx", "avx2", "fma", "avx512", "avx_vnni", "amx", "asimd", "sve")
 # What a bit-exact resume does not depend on, although the record names it.
 IRRELEVANT = ("orbax-checkpoint", "platform")
+MEMORY_SHARE = "SEQGEN_MEMORY_SHARE"  # what part of the free memory is this process's, up to 1
+PROC, GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
+# Of a control group's memory, in its second and first version: its limit, how much is in use, and
+# which of that the kernel gives up when asked, as it is of files and was not lately read.
+GROUP_FILES = {
+    "": ("memory.max", "memory.current", "inactive_file"),
+    "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
 
 
 def record(*, devices: bool = False) -> dict[str, Any]:
@@ -26,6 +34,8 @@ def record(*, devices: bool = False) -> dict[str, Any]:
     `devices` adds kind and count of JAX's devices, which starts the backend.
     """
     model, instructions = _processor()
+    # how long processes wait for each other changes no number
+    flags = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if "timeout" not in flag]
     found = {
         "python": platform.python_version(),
         **{package: importlib.metadata.version(package) for package in PACKAGES},
@@ -34,7 +44,7 @@ def record(*, devices: bool = False) -> dict[str, Any]:
         "cpu_model": model,
         "cpu_instruction_sets": instructions,
         "cpu_count": cores(),
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "xla_flags": " ".join(flags),
         "commit": _commit(),
     }
     if devices:
@@ -52,13 +62,12 @@ def cores() -> int:
 
 
 def free_bytes() -> int:
-    """Memory of the machine that programs could still have."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            name, _, value = line.partition(":")
-            if name == "MemAvailable":
-                return 1024 * int(value.split()[0])
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    """Memory that this process could still have.
+
+    That is what the machine has free, or less where a control group that the process is in, such as
+    a container's or a Slurm job's, is nearer to its limit. Of it this is the process's share.
+    """
+    return int(min([_machine_free(), *_groups_free()]) * float(os.environ.get(MEMORY_SHARE, "1")))
 
 
 def differences(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -73,10 +82,45 @@ def differences(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> list[str
     ]
 
 
+def _machine_free() -> int:
+    with contextlib.suppress(OSError):
+        for line in (PROC / "meminfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name == "MemAvailable":
+                return 1024 * int(value.split()[0])
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def _groups_free() -> Iterator[int]:
+    """What each control group that this process is in has left, those around its own too."""
+    with contextlib.suppress(OSError):
+        for line in (PROC / "self" / "cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers not in GROUP_FILES:
+                continue
+            top = GROUPS / controllers
+            # inside a container its path may be the host's, and the top is the container's group
+            own = top / path.lstrip("/")
+            for folder in (own, *own.parents):
+                if folder.is_relative_to(top):
+                    yield from _group_free(folder, *GROUP_FILES[controllers])
+
+
+def _group_free(folder: Path, limit: str, current: str, inactive: str) -> Iterator[int]:
+    """What a control group has left; nothing where it has no limit or there is none to read."""
+    with contextlib.suppress(OSError, ValueError):  # the second version's limit may be "max"
+        left = int((folder / limit).read_text()) - int((folder / current).read_text())
+        with contextlib.suppress(OSError):
+            for line in (folder / "memory.stat").read_text().splitlines():
+                name, _, value = line.partition(" ")
+                left += int(value) if name == inactive else 0
+        yield max(left, 0)
+
+
 def _processor() -> tuple[str, list[str]]:
     facts: dict[str, str] = {}
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in (PROC / "cpuinfo").read_text().splitlines():
             name, _, value = line.partition(":")
             facts.setdefault(name.strip(), value.strip())
     flags = facts.get("flags", facts.get("Features", "")).split()

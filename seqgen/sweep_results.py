@@ -16,6 +16,7 @@ from seqgen.errors import UsageError
 from seqgen.metrics import Meaning
 from seqgen.metrics.intervals import Estimate, over_runs
 from seqgen.run_state import State
+from seqgen.saved_steps import SavedSteps
 
 SEED = "seed"
 Setting = tuple[tuple[str, str], ...]  # (field, its value as text), the seed left out
@@ -117,7 +118,8 @@ def load(workdir: Path) -> Results:
 
 def defined(workdir: Path) -> tuple[str, dict[Path, dict[str, Any]]]:
     """(what the runs are of, run directory -> what is chosen in it)."""
-    if of_seeds := trials.seeds(workdir):
+    is_sweep = (workdir / "sweep.json").exists()  # whose directory may hold other runs besides
+    if not is_sweep and (of_seeds := trials.seeds(workdir)):
         return f"{len(of_seeds)} seeds", {run: {SEED: n} for n, run in of_seeds.items()}
     stored = run_directory.read_json(workdir / "sweep.json", ("experiment", "trials"))
     named = (stored[name] for name in ("experiment", "grid", "file") if stored.get(name))
@@ -141,9 +143,11 @@ def trial(
         status = run_state.status(workdir)
         if status is None:
             return without_records(workdir, chosen, state, "")
+        saved = SavedSteps(workdir / "checkpoints").marked_best()  # its record is written before it
         begun = (workdir / "metrics.jsonl").exists()
         records = run_directory.read_metrics(workdir) if begun else []
-        best = best_record(records, watched if monitor is None else monitor, monitor, meanings)
+        chosen_by = watched if monitor is None else monitor
+        best = best_record(records, chosen_by, monitor, meanings, saved)
         return Trial(
             workdir,
             chosen,
@@ -164,8 +168,17 @@ def best_record(
     name: str,
     monitor: str | None,
     meanings: dict[str, Meaning],
+    saved: int | None,
 ) -> dict[str, Any]:
-    """The validation of the best checkpoint; empty where the number was never finite."""
+    """The validation of the best checkpoint; empty where the number was never finite.
+
+    That is the one of the step that was saved as the best. It need not have the best number: a look
+    may have ended the run there, and a validation at the end of a run that was lengthened later
+    chooses nothing. Without such a step it is the one that has.
+    """
+    of_saved = [r for r in records if r["split"] == "valid" and r["step"] == saved]
+    if of_saved:
+        return of_saved[-1]
     seen = [r for r in records if r["split"] == "valid" and math.isfinite(r.get(name, math.nan))]
     if not seen:
         return {}
@@ -201,6 +214,13 @@ def called(setting: Iterable[tuple[str, str]], fields: list[str]) -> str:
     return ", ".join(f"{short[n]}={v}" for n, v in setting if n in short) or "all alike"
 
 
+def trial_label(results: Results, trial: Trial) -> str:
+    """A trial by its setting and its seed."""
+    words = called(trial.setting, results.fields)
+    seed = trial.chosen.get(SEED)
+    return words if seed is None else f"{words}, seed {seed}"
+
+
 def short_names(fields: Sequence[str]) -> dict[str, str]:
     """Fields -> their last names, where those are enough."""
     last = [name.rpartition(".")[2] for name in fields]
@@ -228,6 +248,10 @@ def best_first(results: Results) -> list[Trial]:
     return sorted(results.trials, key=lambda t: (t.state is not State.DONE, rank(results, t.best)))
 
 
+def done(results: Results) -> list[Trial]:
+    return [one for one in results.trials if one.counts]
+
+
 def values(trials: list[Trial], field: str) -> list[Any]:
     """The values of a field, numbers in their order."""
     found = {str(one.chosen.get(field)): one.chosen.get(field) for one in trials}
@@ -235,16 +259,25 @@ def values(trials: list[Trial], field: str) -> list[Any]:
     return sorted(plain) if len(plain) == len(found) else list(found.values())
 
 
+def left_out(results: Results, field: str) -> list[Any]:
+    """The values of a field that no trial is done with, so that nothing is known of them."""
+    known = {str(value) for value in values(done(results), field)}
+    return [value for value in values(results.trials, field) if str(value) not in known]
+
+
 def effect(results: Results, field: str) -> Effect:
     """A field's main effect on the watched number, by trials that differ in nothing else.
 
     A block is the trials of one seed and one setting of the other fields; it counts where it is
-    done with every value. A trial's deviation is from the mean of its block, so that the interval
-    is free of what the other fields do and of blocks that are missing: it is over means of seeds.
+    done with every value that any trial is done with. A trial's deviation is from the mean of its
+    block, so that the interval is free of what the other fields do and of blocks that are missing:
+    it is over means of seeds.
     """
-    labels = [str(value) for value in values(results.trials, field)]
+    labels = [str(value) for value in values(done(results), field)]
+    if len(labels) < 2:
+        return Effect({}, {}, 0)
     blocks: dict[tuple[Any, Setting], dict[str, float]] = {}
-    for one in filter(lambda trial: trial.counts, results.trials):
+    for one in done(results):
         others = tuple((n, v) for n, v in one.setting if n != field)
         own = blocks.setdefault((one.chosen.get(SEED), others), {})
         own[str(one.chosen.get(field))] = one.best

@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ml_collections import config_dict
 
 from seqgen import config as configs
-from seqgen import run_directory
+from seqgen import run_directory, stored_state
 
 
 def adding(**changes: Any) -> config_dict.ConfigDict:
@@ -25,8 +26,12 @@ def run(
     *,
     status: str = "DONE",
     message: str | None = None,
+    saved: dict[int, bool] | None = None,
 ) -> None:
-    """A run directory that says it had these validation losses by step, and these test numbers."""
+    """A run directory that says it had these validation losses by step, and these test numbers.
+
+    saved: the steps of its checkpoints, of one number each, and whether they say best.
+    """
     workdir.mkdir(parents=True, exist_ok=True)
     options = configs.options(config, "dataset")
     spec = configs.part("dataset", config.dataset.name).make(options).spec
@@ -40,8 +45,13 @@ def run(
     (workdir / "metrics.jsonl").write_text("".join(lines))
     (workdir / "log.txt").write_text("".join(f"line {n} of the log\n" for n in range(40)))
     run_directory.set_status(workdir, status, step=max(valid, default=0), message=message)
+    for step, says_best in (saved or {}).items():
+        (workdir / "checkpoints" / str(step)).mkdir(parents=True)
+        body = {"step": step, "best": says_best, "meta": {}, "leaves": {}}
+        stored_state.write(workdir / "checkpoints" / str(step), {"x": np.zeros(1)}, body)
     if test is not None:
-        best = min(valid, key=valid.get)
+        marked = [step for step, says_best in (saved or {}).items() if says_best]
+        best = max(marked) if marked else min(valid, key=valid.get)
         (workdir / "evaluations").mkdir()
         stored = {"split": "test", "step": best, "changed": {}, "metrics": test}
         run_directory.write_json(workdir / "evaluations" / f"test-{best}.json", stored)

@@ -89,6 +89,7 @@ ORDER = (
     "curves",
     "run_report",
     "sweep_results",
+    "sweep_pictures",
     "sweep_report",
     "study_report",
     "report",

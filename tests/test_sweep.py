@@ -202,8 +202,8 @@ def test_cores_and_devices_are_divided():
     assert [s.cores for s in local.slots(3, (4, 7), [])] == [(4,), (7,), (4,)]
     two = local.slots(2, range(2), ["3", "5", "6", "7"])
     assert [s.environ for s in two] == [
-        {"CUDA_VISIBLE_DEVICES": "3,5"},
-        {"CUDA_VISIBLE_DEVICES": "6,7"},
+        {"CUDA_VISIBLE_DEVICES": "3,5", "SEQGEN_MEMORY_SHARE": "0.500"},
+        {"CUDA_VISIBLE_DEVICES": "6,7", "SEQGEN_MEMORY_SHARE": "0.500"},
     ]
     four = [s.environ for s in local.slots(4, range(2), ["3", "5"])]
     assert [e["CUDA_VISIBLE_DEVICES"] for e in four] == ["3", "5", "3", "5"]

@@ -11,7 +11,7 @@ import sweeps
 from test_page import figures
 
 from seqgen import config as configs
-from seqgen import predictions, report, run_lock, sweep_report, sweep_results
+from seqgen import predictions, report, run_lock, sweep_pictures, sweep_report, sweep_results
 from seqgen.metrics import Meaning
 from seqgen.run_state import State
 
@@ -135,6 +135,46 @@ def test_an_effect_is_an_average_over_settings_then_over_seeds(tmp_path):
     assert sweep_results.effect(results, "b").compared == 0
 
 
+def test_a_value_that_always_fails_is_named_and_the_others_are_compared(tmp_path):
+    trials = [{"model.cell": c, "seed": s} for c in ("gru", "lstm", "rnn") for s in (0, 1)]
+    sweeps.sweep(tmp_path, trials)
+    for number, chosen in enumerate(trials):
+        failed, where = chosen["model.cell"] == "lstm", tmp_path / "runs" / str(number)
+        status = "FAILED" if failed else "DONE"
+        sweeps.run(where, sweeps.adding(**chosen), {10: 1.0 + number}, status=status)
+    shown = report.report(tmp_path).read_text()
+    rows = cells(shown, "Main effects")
+    assert [row[1:4] for row in rows] == [["gru", "1.5", "-2"], ["rnn", "5.5", "2"]]
+    told = "Left out, as no trial is done that has a finite number: cell=lstm."
+    assert told in shown and told in (tmp_path / "report.md").read_text()
+
+
+def test_a_field_that_is_done_with_one_value_has_no_main_effect(tmp_path):
+    trials = [{"a": a, "b": b} for a in (1, 2) for b in (1, 2)]
+    states = [State.DONE, State.DONE, State.FAILED, State.FAILED]
+    found = [
+        sweep_results.Trial(tmp_path, t, state, 1, "", [], 1.0, 1, "", {})
+        for t, state in zip(trials, states, strict=True)
+    ]
+    results = sweep_results.Results("", "loss", {"loss": Meaning("", False)}, found)
+    assert sweep_results.left_out(results, "a") == [2]
+    assert [sweep_results.effect(results, f).compared for f in ("a", "b")] == [0, 1]
+
+
+def test_numbers_of_one_split_do_not_stand_under_the_name_of_the_other(tmp_path):
+    """The first trial was evaluated on its validation data, the second on its test data."""
+    sweeps.sweep(tmp_path, [{"seed": 0}, {"seed": 1}])
+    for seed in (0, 1):
+        where = tmp_path / "runs" / str(seed)
+        sweeps.run(where, sweeps.adding(seed=seed), {10: 1.0 + seed}, {"loss": 5.0 + seed})
+    folder = tmp_path / "runs" / "0" / "evaluations"
+    (folder / "test-10.json").rename(folder / "valid-10.json")
+    shown = report.report(tmp_path).read_text()
+    assert "test loss" in shown
+    assert cells(shown, "Settings, the best first")[0][4] == "6"  # not the mean of both
+    assert [row[-1] for row in cells(shown, "Trials, the best first")] == ["", "6"]
+
+
 def test_trials_stand_best_first_with_links_and_the_failed_with_their_last_lines(sweep):
     (sweep / "runs" / "6" / "report.html").write_text("")
     shown = report.report(sweep).read_text()
@@ -171,8 +211,28 @@ def test_the_best_checkpoint_is_the_one_that_the_monitor_chose():
         ("accuracy", "accuracy", 1),
         ("loss", None, 4),
     ):
-        assert sweep_results.best_record(records, number, monitor, meanings)["step"] == step
-    assert sweep_results.best_record(records[2:3], "loss", "loss", meanings) == {}
+        assert sweep_results.best_record(records, number, monitor, meanings, None)["step"] == step
+    assert sweep_results.best_record(records[2:3], "loss", "loss", meanings, None) == {}
+
+
+@pytest.mark.parametrize(
+    ("losses", "saved"),
+    [
+        # a look at samples ended it, which makes the last step the best
+        ({10: 1.0, 20: 2.0, 30: 3.0}, {20: False, 30: True}),
+        # it ended at 15, was lengthened, and 20 is the best of the regular validations
+        ({10: 3.0, 15: 1.0, 20: 2.0, 30: 2.5}, {20: True, 30: False}),
+        # 15 was the end, and no regular validation after it was better than the one at 10
+        ({10: 1.5, 15: 1.0, 20: 2.0, 30: 2.5}, {10: True, 15: True, 20: False, 30: False}),
+    ],
+)
+def test_the_best_checkpoint_is_the_one_that_was_saved_as_the_best(tmp_path, losses, saved):
+    sweeps.sweep(tmp_path, [{"seed": 0}])
+    sweeps.run(tmp_path / "runs/0", sweeps.adding(), losses, {"loss": 0.25}, saved=saved)
+    (trial,) = sweep_results.load(tmp_path).trials
+    step = max(step for step, says_best in saved.items() if says_best)
+    assert (trial.best_step, trial.best) == (step, losses[step])
+    assert (trial.split, trial.measured) == ("test", {"loss": 0.25})
 
 
 def test_experiments_of_other_parts_and_monitors_stand_in_one_table(tmp_path):
@@ -257,6 +317,13 @@ def test_runs_of_several_seeds_have_the_page_of_a_sweep_of_these_seeds(tmp_path)
     assert [r[0] for r in cells(ours, "Trials, the best first")] == ["seed_9", "seed_10", "seed_11"]
 
 
+def test_runs_of_seeds_beside_a_sweep_do_not_take_its_place(tmp_path):
+    sweeps.sweep(tmp_path, [{"seed": 9}])
+    sweeps.run(tmp_path / "seed_0", sweeps.adding(), {10: 1.0})
+    definition, chosen = sweep_results.defined(tmp_path)
+    assert (definition, list(chosen)) == ("adding, seed=0..2", [tmp_path / "runs" / "0"])
+
+
 def test_a_run_that_is_held_is_running(sweep):
     with run_lock.hold(sweep / "runs" / "8"):
         states = [trial.state for trial in sweep_results.load(sweep).trials]
@@ -267,7 +334,7 @@ def test_curves_are_grouped_by_setting_and_their_mean_is_that_of_the_seeds(sweep
     pytest.importorskip("plotly")
     results = sweep_results.load(sweep)
     ranked = sweep_results.settings(results)
-    shown = sweep_report.learning(results, ranked)
+    shown = sweep_pictures.learning(results, ranked)
     (figure,) = figures(shown)
     groups = {trace["legendgroup"] for trace in figure["data"]}
     assert groups == {one.label for one in ranked}

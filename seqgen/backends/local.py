@@ -1,4 +1,4 @@
-"""Jobs as processes of this machine: so many at a time, its cores and accelerators divided."""
+"""Jobs as processes of this machine: so many at a time, cores, memory and accelerators divided."""
 
 import contextlib
 import os
@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from seqgen import environment
 from seqgen.backends import End, Ended, Job, Tick
 from seqgen.interrupt import Interrupt, Interrupted
 from seqgen.progress import duration
@@ -46,7 +47,7 @@ def slots(number: int, cores: Sequence[int], devices: Sequence[str]) -> list[Slo
     """The machine divided among so many processes; they take turns where there is too little."""
     made = []
     for slot in range(number):
-        environ = {}
+        environ = {environment.MEMORY_SHARE: f"{1 / number:.3f}"}
         if devices:
             environ["CUDA_VISIBLE_DEVICES"] = ",".join(_share(devices, slot, number))
         if number > len(devices) > 0:  # JAX takes most of a device's memory, whoever else is there
