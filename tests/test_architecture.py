@@ -47,6 +47,7 @@ ORDER = (
     "environment",
     "backend",
     "page",
+    "diagnosis_report",
     "frames",
     "event_files",
     "trials",
