@@ -5,7 +5,10 @@ Lecture notes, 2.3: by gated cells, "from the context some is kept … while the
 is dropped"; the LSTM "keeps some information retained and passed … along the network". The adding
 problem with 400 steps, 64 units, 4,000 steps of training, 3 seeds: a tanh RNN, and an LSTM whose
 biases begin with memories of up to 400 steps (Tallec & Ollivier 2018). Measured is the share of the
-variance of the sum that is left, at most 1. Not run yet.
+variance of the sum that is left, at most 1.
+
+SUPPORTED, in 16 minutes on one CPU core that other processes shared: the LSTM leaves 0.28 % of the
+variance (0.01 to 0.55 %), the tanh RNN all of it.
 """
 
 from pathlib import Path
@@ -27,7 +30,7 @@ def get_claim() -> claims.Claim:
     runs |= claims.over_seeds(("LSTM",), config.load(f"{file}:lstm"), lstm, SEEDS)
     runs |= claims.over_seeds(("RNN",), config.load(f"{file}:rnn"), same, SEEDS)
     sentence = f"an LSTM learns a dependency of {LENGTH} steps, and a plain RNN does not"
-    return claims.Claim(sentence, None, runs, CHECKS, measure, conclude)
+    return claims.Claim(sentence, 16, runs, CHECKS, measure, conclude)
 
 
 def measure(key: claims.Key, runs: dict[claims.Key, evidence.Evidence]) -> dict[str, float]:
