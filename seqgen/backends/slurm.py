@@ -27,8 +27,9 @@ trap 'kill -TERM "$training"' USR1  # the time limit is near
 training=$!
 while wait "$training"; code=$?; kill -0 "$training" 2>/dev/null; do :; done
 [ "$code" -gt 128 ] && echo "killed by SIG$(kill -l "$code")"
-if [ "$code" = {again} ] && [ "$(squeue -h -j "$SLURM_JOB_ID" -o %T)" = RUNNING ]; then
-  scontrol requeue "$SLURM_JOB_ID"  # all saved, and not cancelled: it goes on when it may
+task="${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"  # SLURM_JOB_ID of one task is all the array's
+if [ "$code" = {again} ] && [ "$(squeue -h -j "$task" -o %T)" = RUNNING ]; then
+  scontrol requeue "$task"  # all saved, and not cancelled: it goes on when it may
 fi
 exit "$code"
 """
