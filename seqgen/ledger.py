@@ -4,6 +4,7 @@
 was and printed, `ledger.jsonl` how each attempt at a run ended.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -143,13 +144,21 @@ def settle(job: Job, end: End, before: Sequence[dict[str, Any] | None], workdir:
             )
         elif end.reason is not None and now["status"] == "PREEMPTED":
             run_directory.set_status(
-                run, "PREEMPTED", exit_code=now["exit_code"], message=end.reason
+                run, "PREEMPTED", exit_code=now.get("exit_code"), message=end.reason
             )
         now = run_directory.read_status(run)
         line = {"time": time.time(), "run": os.path.relpath(run, workdir), "job": job.group.stem}
         line |= {name: now.get(name) for name in ("status", "exit_code", "step", "message")}
-        with open(workdir / "ledger.jsonl", "ab", buffering=0) as ledger:
-            ledger.write(run_directory.canonical_json(line) + b"\n")
+        note(workdir, line)
+
+
+def note(workdir: Path, record: dict[str, Any]) -> None:
+    """Appends a line to the ledger. One that a crash has torn does not damage it."""
+    with open(workdir / "ledger.jsonl", "a+b", buffering=0) as file:
+        file.seek(max(file.seek(0, os.SEEK_END) - 1, 0))
+        torn = file.read(1) not in (b"", b"\n")
+        line = run_directory.canonical_json(record) + b"\n"
+        run_directory.append(file, b"\n" * torn + line)
 
 
 def reason(exit_code: int | None, output: Path, run: Path) -> str:
@@ -184,15 +193,19 @@ def failures(workdir: Path, run: Path) -> list[str]:
 
 
 def attempts_at(workdir: Path, run: Path) -> list[dict[str, Any]]:
-    """The records of the ledger that are of that run, since it was last done or stopped."""
+    """The records of the ledger that are of that run, since it was last done or stopped.
+
+    Lines that can't be read are left out.
+    """
     file, name = workdir / "ledger.jsonl", os.path.relpath(run, workdir)
     if not file.exists():
         return []
     found = []
-    for line in file.read_bytes().split(b"\n")[:-1]:
-        record = json.loads(line)
-        if record["run"] == name:
-            found = [*found, record] if record["status"] == "FAILED" else []
+    for line in file.read_bytes().split(b"\n"):
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            record = json.loads(line)
+            if record["run"] == name:
+                found = [*found, record] if record["status"] == "FAILED" else []
     return found
 
 

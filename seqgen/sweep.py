@@ -264,7 +264,8 @@ class Watch:
             del self._before[run]
             state, _ = run_state.look(run)
             self.states[trial.digest] = state
-            why = (run_state.status(run) or {"message": "its job did not begin"})["message"]
+            said = run_state.status(run)
+            why = "its job did not begin" if said is None else said.get("message")
             self._progress.say(f"{trials.spoken(trial.chosen)}: {state} ({why})")
 
     def tick(self, running: list[Job]) -> None:

@@ -14,9 +14,10 @@ import runs
 import launch
 from seqgen import config as configs
 from seqgen import lanes, ledger, run_directory, run_lock, run_state, sweep
-from seqgen.backends import local
+from seqgen.backends import End, local
 from seqgen.errors import Failure, UsageError
 from seqgen.interrupt import Interrupted
+from seqgen.progress import Progress
 from seqgen.run_state import State
 
 SHARING = lanes.groups
@@ -286,6 +287,34 @@ def test_a_damaged_run_hides_no_counts(tmp_path, capsys, name):
     assert "1 done, 1 failed, 1 damaged" in (tmp_path / "report.md").read_text()
     assert counted in sweep.look(defined("seed=0,20,1"), tmp_path, MANNER)
     assert started(tmp_path) == [0, 1, 20]
+
+
+@pytest.mark.parametrize("torn", ['{"time":1', "5\n", "{}\n", '\xff"\n'])
+def test_a_torn_line_of_the_ledger_costs_itself_alone(tmp_path, torn):
+    run = tmp_path / "runs" / "a"
+    run.mkdir(parents=True)
+    run_directory.set_status(run, "FAILED", message="third")
+    record = {"run": "runs/a", "job": "j", "status": "FAILED"}
+    for message in ("first", "second", "third"):
+        ledger.note(tmp_path, record | {"message": message})
+        with open(tmp_path / "ledger.jsonl", "a", encoding="latin-1") as file:
+            file.write(torn)
+    assert ledger.failures(tmp_path, run) == ["attempt 1: first", "attempt 2: second", "third"]
+
+
+def test_a_status_that_lacks_all_but_its_word_is_no_traceback(tmp_path):
+    swept(tmp_path, "seed=0")
+    run = tmp_path / defined("seed=0").trials[0].run
+    for gone in ("metrics.jsonl", "status.json"):
+        (run / gone).unlink()
+    run_directory.write_json(run / "status.json", {"status": "DONE"})
+    assert "1 done" in sweep.look(defined("seed=0"), tmp_path, MANNER)
+    swept(tmp_path, "seed=0")
+    watch = sweep.Watch(defined("seed=0").trials, {}, tmp_path, Progress(tmp_path / "log.txt"))
+    (job,) = (ledger.read_job(file) for file in tmp_path.glob("jobs/*.txt"))
+    watch.begin([job])
+    watch.ended(job, End(0, None))
+    assert "seed=0: done (None)" in (tmp_path / "log.txt").read_text()
 
 
 def test_a_page_that_can_not_be_made_hides_no_counts(tmp_path, capsys, monkeypatch):
