@@ -162,7 +162,7 @@ def test_a_run_that_another_process_trains_is_left_to_it(tmp_path):
     assert started(tmp_path) == [1]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_lets_all_save_and_starts_no_more(tmp_path, number, capfd):
     grid = "seed=30,31,0,1"
 
