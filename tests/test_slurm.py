@@ -94,6 +94,13 @@ def test_without_slurm_its_absence_is_told(tmp_path, monkeypatch):
         swept(tmp_path / "sweep", "seed=0")
 
 
+def test_a_job_of_any_name_may_be_in_the_queue(tmp_path, monkeypatch):
+    (tmp_path / "seqgen-1.list").write_text("/x/a.txt\n/x/b.txt\n")
+    listing = "a|name|N/A|RUNNING\nseqgen-1|0|PENDING\nseqgen-1|1|RUNNING\n"
+    monkeypatch.setattr(slurm, "asked", lambda words: listing)
+    assert slurm.queued(tmp_path) == {tmp_path / "a.txt": False, tmp_path / "b.txt": True}
+
+
 def test_a_task_asks_about_and_puts_back_itself_alone(tmp_path, monkeypatch):
     """Of an array of two, as the one whose own number is that of the whole array."""
     tool = '#!/bin/sh\necho "${0##*/} $*" >> "${0%/*}/asked"\necho RUNNING\n'

@@ -97,7 +97,7 @@ def queued(folder: Path) -> dict[Path, bool]:
     found = {}
     listing = asked(["squeue", "--me", "--array", "--noheader", "--format=%j|%K|%T"])
     for line in listing.splitlines():
-        name, index, state = line.split("|")
+        name, index, state = line.rsplit("|", 2)  # the name of another's job may have any letter
         if name in lists:
             group = Path(lists[name].read_text().splitlines()[int(index)])
             found[folder / group.name] = state == "RUNNING"
