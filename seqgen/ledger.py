@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ml_collections import config_dict
+
 from seqgen import config as configs
 from seqgen import run_directory
 from seqgen.backends import End, Job
@@ -65,7 +67,8 @@ def refuse_another_config(
 def all_trials(earlier: dict[str, Any] | None, trials: Sequence[Trial], workdir: Path) -> list[Any]:
     """The trials of the directory for `sweep.json`: those of earlier sweeps first, each once.
 
-    Every one has a value for every field that any of them chooses, so that they make one table.
+    Every one has a value for every field that any of them chooses, so that they make one table. Of
+    one whose run is removed or damaged it is not known; what it chose itself stands.
     """
     before = earlier["trials"] if earlier else []
     known = {entry["digest"]: entry["chosen"] for entry in before}
@@ -76,15 +79,18 @@ def all_trials(earlier: dict[str, Any] | None, trials: Sequence[Trial], workdir:
     listed = []
     for digest, chosen in known.items():
         run = Path("runs") / digest[:16]
-        missing = [name for name in names if name not in chosen]
-        if missing and digest in made:
-            config = made[digest].config
-        elif missing:
-            config = configs.from_json(run_directory.read_json(workdir / run / "config.json"))
-        fields = configs.fields(config) if missing else {}
-        row = {name: chosen.get(name, fields.get(name)) for name in names}
+        row = chosen
+        if any(name not in chosen for name in names):
+            with contextlib.suppress(UsageError):
+                stored = made[digest].config if digest in made else _stored_config(workdir / run)
+                fields = configs.fields(stored)
+                row = {name: chosen.get(name, fields.get(name)) for name in names}
         listed.append({"digest": digest, "run": run, "chosen": row})
     return listed
+
+
+def _stored_config(run: Path) -> config_dict.ConfigDict:
+    return configs.from_json(run_directory.read_json(run / "config.json"))
 
 
 def write_configs(workdir: Path, found: Sequence[Trial], states: dict[str, State]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -315,6 +316,24 @@ def test_a_status_that_lacks_all_but_its_word_is_no_traceback(tmp_path):
     watch.begin([job])
     watch.ended(job, End(0, None))
     assert "seed=0: done (None)" in (tmp_path / "log.txt").read_text()
+
+
+def test_a_run_that_is_gone_or_damaged_keeps_no_grid_from_adding_a_field(tmp_path):
+    swept(tmp_path, "seed=0..2")
+    gone, torn, _ = (tmp_path / trial.run for trial in defined("seed=0..2").trials)
+    shutil.rmtree(gone)
+    (torn / "config.json").write_text("{")
+    swept(tmp_path, "model.cell=gru; seed=3")
+    listed = json.loads((tmp_path / "sweep.json").read_text())["trials"]
+    assert [trial["chosen"] for trial in listed] == [
+        {"seed": 0},
+        {"seed": 1},
+        {"model.cell": "lstm", "seed": 2},
+        {"model.cell": "gru", "seed": 3},
+    ]
+    swept(tmp_path, "seed=0")  # the removed one, anew
+    listed = json.loads((tmp_path / "sweep.json").read_text())["trials"]
+    assert listed[0]["chosen"] == {"model.cell": "lstm", "seed": 0}
 
 
 def test_a_page_that_can_not_be_made_hides_no_counts(tmp_path, capsys, monkeypatch):
