@@ -375,6 +375,14 @@ def test_a_dry_run_shows_all_and_writes_nothing(tmp_path):
         (["--grid=seed=0..1"], "sweep needs --config"),
         (["--config=experiments/adding.py", "--grid=sed=1"], "did you mean 'seed'?"),
         (["--config=experiments/adding.py", "--grid=seed=1", "--jobs=0"], "jobs"),
+        (
+            ["--config=experiments/adding.py", "--grid=seed=1", "--time_limit=inf"],
+            "--time_limit must be a number of minutes, not inf",
+        ),
+        (
+            ["--config=experiments/adding.py", "--grid=seed=1", "--time_limit=nan"],
+            "--time_limit must be a number of minutes, not nan",
+        ),
         (["--sweep=nowhere.py"], "unknown sweep 'nowhere.py'"),
         (["--sweep=experiments/adding.py"], "no attribute 'get_sweep'"),
     ],
