@@ -335,6 +335,29 @@ def test_a_file_of_runs_is_read_or_refused_with_the_line(tmp_path):
         group.read(tmp_path / "none")
 
 
+def test_a_config_that_is_damaged_or_bad_fails_alone_in_its_group(tmp_path, monkeypatch):
+    trained = []
+    for name in ("good", "torn", "bad", "too"):
+        (tmp_path / name).mkdir()
+        c = changed(tiny("likelihood"), num_steps=0 if name == "bad" else 4)
+        run_directory.write_json(tmp_path / name / "config.json", configs.to_json(c))
+    (tmp_path / "torn" / "config.json").write_text("{")
+    file = tmp_path / "group.txt"
+    file.write_text("good\ntorn\nbad\ntoo\n")
+    monkeypatch.setattr(backend, "start", lambda *_, **__: None)
+    monkeypatch.setattr(
+        lanes, "train_group", lambda runs, cache: trained.extend(w.name for _, w in runs) or {}
+    )
+    with pytest.raises(UsageError, match="2 of 4 runs failed: ") as caught:
+        group.train_group(file)
+    assert re.search(r"torn: .*config\.json is not JSON", str(caught.value))
+    assert re.search(r"bad: num_steps must", str(caught.value))
+    assert trained == ["good", "too"]
+    file.write_text("good\ntoo\ngood\n")
+    with pytest.raises(UsageError, match="a directory of its own"):
+        group.train_group(file)
+
+
 @pytest.mark.parametrize("kinds", [(UsageError, UsageError), (UsageError, Failure)])
 def test_what_is_refused_is_bad_input_unless_something_failed(tmp_path, monkeypatch, kinds):
     c, raised = tiny("likelihood"), iter(kinds)
