@@ -61,6 +61,8 @@ def train_seeds(
         raise UsageError(f"seeds must be at least 1, not {config.seeds}")
     if (workdir / "config.json").exists():
         raise UsageError(f"{workdir} holds a run itself: give another --workdir for those of seeds")
+    if (workdir / "sweep.json").exists():
+        raise UsageError(f"{workdir} holds a sweep: give another --workdir for the runs of seeds")
     all_configs = []
     for seed in range(config.seed, config.seed + config.seeds):
         own = config.copy_and_resolve_references()

@@ -446,6 +446,10 @@ def test_seeds_are_of_runs_of_their_own(tmp_path):
         configs.validate(c)
     with pytest.raises(UsageError, match="seeds must be at least 1"):
         group.train_seeds(changed(c, seeds=0), tmp_path)
+    (tmp_path / "sweep.json").write_text("{}")
+    with pytest.raises(UsageError, match="holds a sweep: give another --workdir"):
+        group.train_seeds(c, tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["sweep.json"]
 
 
 def left_by(workdir):
