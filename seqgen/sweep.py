@@ -166,13 +166,15 @@ def main(definition: Definition, workdir: Path, manner: Manner) -> None:
         progress.say(watch.line())
         todo = undone(found, watch.states, manner.retry_failed)
         followed = [job for job in queued if manner.slurm is not None and watch.knows(job)]
+        awaited = {run for job in followed for run in job.runs}
+        tried = todo + [trial for trial in found if workdir / trial.run in awaited]
         for _ in range(manner.retries + 1):
             jobs = [ledger.write_job(workdir, group) for group in grouped(todo, manner.slots())]
             if not (jobs or followed) or interrupt.requested:
                 break
             run(jobs, followed, manner, watch, interrupt)
-            todo = [trial for trial in todo if watch.states[trial.digest] is State.FAILED]
-            followed = []
+            todo = [trial for trial in tried if watch.states[trial.digest] is State.FAILED]
+            tried, followed = todo, []
         queued = queued_jobs(workdir)
         states = standing_now(found, workdir, queued)
         for line in troubles(found, states, workdir):

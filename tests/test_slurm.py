@@ -16,8 +16,8 @@ import slurm_node
 from test_sweep import apart, defined, started
 
 import launch
-from seqgen import run_directory, run_state, sweep
-from seqgen.backends import slurm
+from seqgen import ledger, run_directory, run_state, sweep
+from seqgen.backends import End, slurm
 from seqgen.errors import Failure, UsageError
 from seqgen.interrupt import Interrupted
 
@@ -92,6 +92,28 @@ def test_without_slurm_its_absence_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError, match="needs sbatch, which is not installed"):
         swept(tmp_path / "sweep", "seed=0")
+
+
+def test_what_fails_in_a_job_that_is_followed_is_tried_again(tmp_path, monkeypatch):
+    found = defined("seed=0,1").trials
+    earlier = ledger.write_job(tmp_path, found[:1])
+    in_queue, submitted = {earlier: True}, []
+
+    def end(jobs, *, ended, tick, interrupt):
+        for job in jobs:
+            ends = "FAILED" if in_queue.pop(job, False) else "DONE"
+            for run in job.runs:
+                run_directory.set_status(run, ends, message="said")
+            job.output.touch()
+            ended(job, End(None, None))
+
+    monkeypatch.setattr(sweep, "queued_jobs", lambda workdir: dict(in_queue))
+    monkeypatch.setattr(slurm, "submit", lambda jobs, *_: submitted.extend(jobs))
+    monkeypatch.setattr(slurm, "follow", end)
+    for trial in found:
+        (tmp_path / trial.run).mkdir(parents=True)
+    swept(tmp_path, "seed=0,1", retries=1)
+    assert [job.runs for job in submitted] == [(tmp_path / found[1].run,), earlier.runs]
 
 
 def test_a_job_of_any_name_may_be_in_the_queue(tmp_path, monkeypatch):
