@@ -26,6 +26,7 @@ from seqgen.trials import Trial
 
 KEYS = ("experiment", "grid", "file", "command", "around", "trials")
 LAST_LINES = 4
+ASKED = (Interrupted.exit_code, 128 + signal.SIGTERM)  # the latter before it could save
 TAIL_BYTES = 16_384
 
 
@@ -141,7 +142,7 @@ def settle(job: Job, end: End, before: Sequence[dict[str, Any] | None], workdir:
         spoken = now is not None and now != earlier and now["status"] != "RUNNING"
         finished = now is not None and now["status"] == "DONE"
         if not spoken and not finished:
-            stopped = end.exit_code == Interrupted.exit_code
+            stopped = end.exit_code in ASKED
             run_directory.set_status(
                 run,
                 "PREEMPTED" if stopped else "FAILED",

@@ -17,9 +17,9 @@ from test_sweep import apart, defined, started
 
 import launch
 from seqgen import ledger, run_directory, run_state, sweep
-from seqgen.backends import End, slurm
+from seqgen.backends import End, Job, slurm
 from seqgen.errors import Failure, UsageError
-from seqgen.interrupt import Interrupted
+from seqgen.interrupt import Interrupt, Interrupted
 
 needed = pytest.mark.skipif(slurm_node.why_not() is not None, reason=str(slurm_node.why_not()))
 
@@ -94,6 +94,29 @@ def test_without_slurm_its_absence_is_told(tmp_path, monkeypatch):
         swept(tmp_path / "sweep", "seed=0")
 
 
+@pytest.mark.parametrize(
+    ("code", "ends"), [(75, "PREEMPTED"), (143, "PREEMPTED"), (137, "FAILED"), (None, "FAILED")]
+)
+def test_what_a_job_that_was_cancelled_never_began_is_stopped(tmp_path, code, ends, monkeypatch):
+    monkeypatch.setattr(slurm, "queued", lambda folder: {})
+    job = ledger.write_job(tmp_path, defined("seed=0,1").trials)
+    for run in job.runs:
+        run.mkdir(parents=True)
+    run_directory.set_status(job.runs[0], "PREEMPTED", step=2, message="all saved")
+    job.output.write_text("slurmstepd: error: *** JOB 7 CANCELLED ***\n")
+    if code is not None:
+        slurm.left(job).write_text(f"{code}\n")
+
+    def settle(job, end):
+        ledger.settle(job, end, [None, None], tmp_path)
+
+    slurm.follow([job], ended=settle, tick=lambda jobs: None, interrupt=Interrupt())
+    began, waited = (run_directory.read_status(run) for run in job.runs)
+    assert (began["status"], began["message"]) == ("PREEMPTED", "all saved")
+    assert (waited["status"], waited["exit_code"]) == (ends, code)
+    assert "CANCELLED" in waited["message"]
+
+
 def test_what_fails_in_a_job_that_is_followed_is_tried_again(tmp_path, monkeypatch):
     found = defined("seed=0,1").trials
     earlier = ledger.write_job(tmp_path, found[:1])
@@ -138,6 +161,8 @@ def test_a_task_asks_about_and_puts_back_itself_alone(tmp_path, monkeypatch):
     assert subprocess.run(["bash"], input=script, text=True).returncode == 75
     asked = (tmp_path / "asked").read_text().splitlines()
     assert asked == ["squeue -h -j 7_1 -o %T", "scontrol requeue 7_1"]
+    assert slurm.exit_code(Job(tmp_path / "b.txt", tmp_path / "b.log", ())) == 75
+    assert slurm.exit_code(Job(tmp_path / "a.txt", tmp_path / "a.log", ())) is None
 
 
 @pytest.mark.slow
