@@ -287,9 +287,11 @@ def move(stacked: Stacked, lanes: Sequence[Lane], interrupt: Interrupt) -> None:
                 with lane.guarded():
                     lane.attempt.passed(count, measured[number])
     except Interrupted as stop:
-        saved = [lane for lane in lanes if lane.live]
-        for lane in saved:
+        live = [lane for lane in lanes if lane.live]
+        for lane in live:
             with lane.guarded():
                 lane.stop = lane.attempt.stopped(stacked.state(lane.number), stop)
-        outcome = f", {len(saved)} runs saved: run them again to go on"
+                note_the_end(lane.workdir, lane.stop)  # those to come may take longer than there is
+        saved = sum(lane.error is None for lane in live)
+        outcome = f", {saved} runs saved: run them again to go on"
         raise Interrupted(stop.signal_name, outcome) from stop

@@ -233,6 +233,22 @@ def test_lanes_can_be_stopped_and_end_each_for_itself(tmp_path):
     assert saved(program, every[0], ours) == saved(program, every[0], theirs)
 
 
+def test_lanes_that_could_not_be_saved_are_not_counted(tmp_path):
+    def stopped(state, stop):
+        raise OSError("the disk is full")
+
+    every, interrupt = [], SimpleNamespace(requested="SIGTERM")
+    for number in range(3):
+        lane = lanes.Lane(tmp_path / str(number), SimpleNamespace(say=lambda line: None))
+        lane.workdir.mkdir()
+        lane.number, lane.pause = number, lambda stacked: None
+        lane.attempt = SimpleNamespace(step=0, stopped=stopped if number else lambda _, stop: stop)
+        every.append(lane)
+    with pytest.raises(Interrupted, match=r"SIGTERM, 1 runs saved"):
+        lanes.move(SimpleNamespace(state=lambda number: None), every, interrupt)
+    assert run_directory.read_status(tmp_path / "0")["status"] == "PREEMPTED"  # at once
+
+
 def without_numbers(begin):
     state = begin()
     return state.replace(params=jax.tree.map(lambda x: x * jnp.nan, state.params))
