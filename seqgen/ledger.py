@@ -126,7 +126,7 @@ def read_job(group: Path) -> Job:
     return Job(group, group.with_suffix(".log"), runs)
 
 
-def settle(job: Job, end: End, before: Sequence[dict[str, Any] | None], workdir: Path) -> None:
+def settle(job: Job, end: End, before: Sequence[dict[str, Any] | None], workdir: Path) -> int:
     """Sees that every run of a job that ended has a status that says how, and notes it.
 
     A process that was killed, or refused to begin, has not written one itself. A job that has not
@@ -134,20 +134,27 @@ def settle(job: Job, end: End, before: Sequence[dict[str, Any] | None], workdir:
 
     Args:
       before: the runs' `status` when the job began.
+
+    Returns how many of the runs were killed before they had saved.
     """
+    unsaved = 0
     if end.exit_code is None and not job.output.exists():
-        return
+        return unsaved
     for run, earlier in zip(job.runs, before, strict=True):
         now = status(run)
         spoken = now is not None and now != earlier and now["status"] != "RUNNING"
         finished = now is not None and now["status"] == "DONE"
         if not spoken and not finished:
             stopped = end.exit_code in ASKED
+            message = end.reason or reason(end.exit_code, job.output, run)
+            if end.killed:
+                unsaved += 1
+                message += ", killed before it had saved"
             run_directory.set_status(
                 run,
                 "PREEMPTED" if stopped else "FAILED",
                 exit_code=end.exit_code,
-                message=end.reason or reason(end.exit_code, job.output, run),
+                message=message,
             )
         elif end.reason is not None and now["status"] == "PREEMPTED":
             run_directory.set_status(
@@ -157,6 +164,7 @@ def settle(job: Job, end: End, before: Sequence[dict[str, Any] | None], workdir:
         line = {"time": time.time(), "run": os.path.relpath(run, workdir), "job": job.group.stem}
         line |= {name: now.get(name) for name in ("status", "exit_code", "step", "message")}
         note(workdir, line)
+    return unsaved
 
 
 def note(workdir: Path, record: dict[str, Any]) -> None:

@@ -152,7 +152,7 @@ def troubles(found: list[Trial], states: dict[str, State], workdir: Path) -> Ite
 def main(definition: Definition, workdir: Path, manner: Manner) -> None:
     """Runs what is not done.
 
-    Raises Interrupted after a signal, when all jobs have saved, Failure where trials are not done
+    Raises Interrupted after a signal, when all jobs have ended, Failure where trials are not done
     in the end, UsageError where another sweep works in the directory.
     """
     with (
@@ -181,16 +181,18 @@ def main(definition: Definition, workdir: Path, manner: Manner) -> None:
             progress.say(line)
         counted = f"{len(found)} trials in {workdir}: {standings.counted(states.values())}"
         if interrupt.requested:
-            raise Interrupted(interrupt.requested, go_on(counted, workdir, bool(queued)))
+            outcome = go_on(counted, workdir, bool(queued), watch.unsaved)
+            raise Interrupted(interrupt.requested, outcome)
         progress.say(counted)  # first: it stands whatever becomes of the page
         progress.say(f"report: {report.report(workdir)}")
         conclude(counted, set(states.values()))
 
 
-def go_on(counted: str, workdir: Path, queued: bool) -> str:
+def go_on(counted: str, workdir: Path, queued: bool, unsaved: int) -> str:
     """What becomes of the jobs after a signal, and how to go on."""
     if not queued:
-        return f", all saved; {counted}: run it again to go on"
+        saved = f"{unsaved} killed before they had saved" if unsaved else "all saved"
+        return f", {saved}; {counted}: run it again to go on"
     stops = slurm.cancelling(workdir / "jobs")
     return f"; {counted}; Slurm's jobs go on: run it again to follow them, {stops} stops them"
 
@@ -245,6 +247,7 @@ class Watch:
         self, found: list[Trial], states: dict[str, State], workdir: Path, progress: Progress
     ) -> None:
         self.states = states
+        self.unsaved = 0  # runs that were killed before they had saved
         self._numbered = {workdir / t.run: (n, t) for n, t in enumerate(found, start=1)}
         self._workdir, self._progress = workdir, progress
         self._before: dict[Path, dict[str, Any] | None] = {}
@@ -260,7 +263,8 @@ class Watch:
         self._mark(self._before, State.QUEUED)
 
     def ended(self, job: Job, end: End) -> None:
-        ledger.settle(job, end, [self._before[run] for run in job.runs], self._workdir)
+        before = [self._before[run] for run in job.runs]
+        self.unsaved += ledger.settle(job, end, before, self._workdir)
         for run in job.runs:
             _, trial = self._numbered[run]
             del self._before[run]

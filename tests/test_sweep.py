@@ -15,9 +15,9 @@ import runs
 import launch
 from seqgen import config as configs
 from seqgen import lanes, ledger, run_directory, run_lock, run_state, sweep
-from seqgen.backends import End, local
+from seqgen.backends import End, Job, local
 from seqgen.errors import Failure, UsageError
-from seqgen.interrupt import Interrupted
+from seqgen.interrupt import Interrupt, Interrupted
 from seqgen.progress import Progress
 from seqgen.run_state import State
 
@@ -186,7 +186,73 @@ def test_a_time_limit_stops_a_job_and_says_so(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(local, "GRACE_SECONDS", 0.2)
     with pytest.raises(Failure, match="2 stopped; run it again to go on"):
         swept(tmp_path, "seed=30,39", minutes=1 / 60)
-    assert capsys.readouterr().out.count("stopped (stopped at its time limit of 1 s)") == 2
+    shown = capsys.readouterr().out
+    assert "seed=30: stopped (stopped at its time limit of 1 s)" in shown
+    unsaved = "stopped at its time limit of 1 s, killed before it had saved"
+    assert f"seed=39: stopped ({unsaved})" in shown
+
+
+def test_what_is_killed_before_it_has_saved_is_told(tmp_path, monkeypatch):
+    """Of two runs of a process the first saves, and the second never does."""
+    monkeypatch.setattr(local, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(local, "GRACE_SECONDS_A_RUN", 0.1)
+    job = ledger.write_job(tmp_path, defined("seed=0,1").trials)
+    for run in job.runs:
+        run.mkdir(parents=True)
+    script = f"""
+        trap : TERM
+        echo '{{"status": "PREEMPTED", "step": 2, "attempt": 1}}' > {job.runs[0]}/status.json
+        while :; do sleep 0.05; done
+    """
+    interrupt, ends = Interrupt(), []
+
+    def asks(running):
+        if (job.runs[0] / "status.json").exists():
+            interrupt.requested = "SIGTERM"
+
+    local.run(
+        [job],
+        ["bash", "-c", script],
+        local.slots(1, [], []),
+        minutes=None,
+        ended=lambda job, end: ends.append(end),
+        tick=asks,
+        interrupt=interrupt,
+    )
+    assert ends == [End(75, "stopped by SIGTERM", killed=True)]
+    assert ledger.settle(job, ends[0], [None, None], tmp_path) == 1
+    messages = [run_directory.read_status(run)["message"] for run in job.runs]
+    assert messages == ["stopped by SIGTERM", "stopped by SIGTERM, killed before it had saved"]
+    assert sweep.go_on("2 trials", tmp_path, False, 1).startswith(", 1 killed before they had")
+
+
+def test_where_something_fails_nothing_is_left_to_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "GRACE_SECONDS", 0.2)
+    (trial,) = defined("seed=0").trials
+    job = ledger.write_job(tmp_path, [trial])
+    script = f"trap : TERM; echo $$ > {tmp_path}/pid; while :; do sleep 0.05; done"
+
+    def fails(running):
+        if (tmp_path / "pid").exists() and (tmp_path / "pid").read_text():
+            raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="the disk is full"):
+        local.run(
+            [job],
+            ["bash", "-c", script],
+            local.slots(1, [], []),
+            minutes=None,
+            ended=None,
+            tick=fails,
+            interrupt=Interrupt(),
+        )
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+
+
+def test_what_saves_more_runs_has_longer():
+    lone, of_eight = (local.grace(Job(Path(), Path(), (Path(),) * count)) for count in (1, 8))
+    assert lone == local.GRACE_SECONDS < of_eight
 
 
 def test_a_job_that_a_signal_ends_before_it_can_save_goes_on_later(tmp_path):
