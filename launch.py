@@ -192,7 +192,7 @@ def run_sweep(given: flags.FlagValues) -> int:
     manner = sweep.Manner(
         Path(__file__).resolve(),
         given.jobs,
-        given.time_limit,
+        command_line.minutes(given),
         given.retries,
         given.retry_failed,
         given.compilation_cache,

@@ -1,5 +1,6 @@
 """The flags of every verb: what `launch.py` takes besides a config's fields (`overrides.py`)."""
 
+import math
 from pathlib import Path
 
 from absl import flags
@@ -178,6 +179,14 @@ def define_sweep(values: flags.FlagValues) -> None:
     flags.DEFINE_float("time_limit", None, text, 0.0, flag_values=values)
     text = "an option of sbatch: --slurm.time=60 --slurm.partition=gpu"
     flags.DEFINE_multi_string("slurm", [], text, flag_values=values)
+
+
+def minutes(given: flags.FlagValues) -> float | None:
+    """What `--time_limit` says. Raises UsageError for what no clock reaches."""
+    limit = given.time_limit
+    if limit is not None and not math.isfinite(60 * limit):
+        raise UsageError(f"--time_limit must be a number of minutes, not {limit}")
+    return limit
 
 
 def slurm_options(given: flags.FlagValues) -> dict[str, str | None]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ml_collections import config_dict
 
+from seqgen import config as configs
 from seqgen import lanes, trials
 from seqgen.errors import UsageError
 from seqgen.session import stored_config
@@ -34,10 +35,22 @@ def read(file: Path) -> list[Path]:
 
 
 def train_group(file: Path, *, compilation_cache: bool = True) -> None:
-    """Trains every run that a file lists and that is not done; errors as of `lanes.train`."""
-    workdirs = read(file)
-    all_configs = [stored_config(workdir) for workdir in workdirs]
-    lanes.train(all_configs, workdirs, compilation_cache=compilation_cache)
+    """Trains every run that a file lists and that is not done; errors as of `lanes.train`.
+
+    One whose config can't be read or is bad fails alone.
+    """
+    all_configs, workdirs = [], []
+    refused: dict[Path, Exception] = {}
+    for workdir in read(file):
+        try:
+            config = stored_config(workdir)
+            configs.validate(config)
+        except UsageError as error:
+            refused[workdir] = error
+        else:
+            all_configs.append(config)
+            workdirs.append(workdir)
+    lanes.train(all_configs, workdirs, refused=refused, compilation_cache=compilation_cache)
 
 
 def train_seeds(
@@ -48,6 +61,8 @@ def train_seeds(
         raise UsageError(f"seeds must be at least 1, not {config.seeds}")
     if (workdir / "config.json").exists():
         raise UsageError(f"{workdir} holds a run itself: give another --workdir for those of seeds")
+    if (workdir / "sweep.json").exists():
+        raise UsageError(f"{workdir} holds a sweep: give another --workdir for the runs of seeds")
     all_configs = []
     for seed in range(config.seed, config.seed + config.seeds):
         own = config.copy_and_resolve_references()

@@ -7,10 +7,11 @@ its run alone computes on one device.
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ml_collections import config_dict
@@ -52,9 +53,13 @@ def train(
     all_configs: Sequence[config_dict.ConfigDict],
     workdirs: Sequence[Path],
     *,
+    refused: Mapping[Path, Exception] = MappingProxyType({}),
     compilation_cache: bool = True,
 ) -> None:
     """Trains every run that is not done, those of each group together.
+
+    Args:
+      refused: why further runs have failed already, by their directories.
 
     Raises Interrupted after a signal (all is saved), UsageError as `train.train` does, and in the
     end Failure if some of the runs failed, which stops none of the others.
@@ -67,7 +72,7 @@ def train(
     if len({workdir.resolve() for workdir in workdirs}) < len(workdirs):
         raise UsageError("each of the runs needs a directory of its own")
     left: list[Run] = []
-    failed: dict[Path, Exception] = {}
+    failed = dict(refused)
     for config, workdir in zip(all_configs, workdirs, strict=True):
         try:
             settled = configs.settled(config, stored_config(workdir))
@@ -79,9 +84,10 @@ def train(
         failed |= train_group([left[number] for number in members], compilation_cache)
     if failed:
         listed = "; ".join(f"{workdir}: {error}" for workdir, error in failed.items())
-        refused = all(isinstance(error, UsageError) for error in failed.values())
-        kind = UsageError if refused else Failure
-        raise kind(f"{len(failed)} of {len(workdirs)} runs failed: {listed}")
+        only_refused = all(isinstance(error, UsageError) for error in failed.values())
+        kind = UsageError if only_refused else Failure
+        count = len(workdirs) + len(refused)
+        raise kind(f"{len(failed)} of {count} runs failed: {listed}")
 
 
 def is_done(config: config_dict.ConfigDict, workdir: Path) -> bool:
@@ -281,9 +287,11 @@ def move(stacked: Stacked, lanes: Sequence[Lane], interrupt: Interrupt) -> None:
                 with lane.guarded():
                     lane.attempt.passed(count, measured[number])
     except Interrupted as stop:
-        saved = [lane for lane in lanes if lane.live]
-        for lane in saved:
+        live = [lane for lane in lanes if lane.live]
+        for lane in live:
             with lane.guarded():
                 lane.stop = lane.attempt.stopped(stacked.state(lane.number), stop)
-        outcome = f", {len(saved)} runs saved: run them again to go on"
+                note_the_end(lane.workdir, lane.stop)  # those to come may take longer than there is
+        saved = sum(lane.error is None for lane in live)
+        outcome = f", {saved} runs saved: run them again to go on"
         raise Interrupted(stop.signal_name, outcome) from stop

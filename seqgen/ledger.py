@@ -4,6 +4,7 @@
 was and printed, `ledger.jsonl` how each attempt at a run ended.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -12,6 +13,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from ml_collections import config_dict
 
 from seqgen import config as configs
 from seqgen import run_directory
@@ -23,6 +26,7 @@ from seqgen.trials import Trial
 
 KEYS = ("experiment", "grid", "file", "command", "around", "trials")
 LAST_LINES = 4
+ASKED = (Interrupted.exit_code, 128 + signal.SIGTERM)  # the latter before it could save
 TAIL_BYTES = 16_384
 
 
@@ -64,7 +68,8 @@ def refuse_another_config(
 def all_trials(earlier: dict[str, Any] | None, trials: Sequence[Trial], workdir: Path) -> list[Any]:
     """The trials of the directory for `sweep.json`: those of earlier sweeps first, each once.
 
-    Every one has a value for every field that any of them chooses, so that they make one table.
+    Every one has a value for every field that any of them chooses, so that they make one table. Of
+    one whose run is removed or damaged it is not known; what it chose itself stands.
     """
     before = earlier["trials"] if earlier else []
     known = {entry["digest"]: entry["chosen"] for entry in before}
@@ -75,15 +80,18 @@ def all_trials(earlier: dict[str, Any] | None, trials: Sequence[Trial], workdir:
     listed = []
     for digest, chosen in known.items():
         run = Path("runs") / digest[:16]
-        missing = [name for name in names if name not in chosen]
-        if missing and digest in made:
-            config = made[digest].config
-        elif missing:
-            config = configs.from_json(run_directory.read_json(workdir / run / "config.json"))
-        fields = configs.fields(config) if missing else {}
-        row = {name: chosen.get(name, fields.get(name)) for name in names}
+        row = chosen
+        if any(name not in chosen for name in names):
+            with contextlib.suppress(UsageError):
+                stored = made[digest].config if digest in made else _stored_config(workdir / run)
+                fields = configs.fields(stored)
+                row = {name: chosen.get(name, fields.get(name)) for name in names}
         listed.append({"digest": digest, "run": run, "chosen": row})
     return listed
+
+
+def _stored_config(run: Path) -> config_dict.ConfigDict:
+    return configs.from_json(run_directory.read_json(run / "config.json"))
 
 
 def write_configs(workdir: Path, found: Sequence[Trial], states: dict[str, State]) -> None:
@@ -118,7 +126,7 @@ def read_job(group: Path) -> Job:
     return Job(group, group.with_suffix(".log"), runs)
 
 
-def settle(job: Job, end: End, before: Sequence[dict[str, Any] | None], workdir: Path) -> None:
+def settle(job: Job, end: End, before: Sequence[dict[str, Any] | None], workdir: Path) -> int:
     """Sees that every run of a job that ended has a status that says how, and notes it.
 
     A process that was killed, or refused to begin, has not written one itself. A job that has not
@@ -126,30 +134,46 @@ def settle(job: Job, end: End, before: Sequence[dict[str, Any] | None], workdir:
 
     Args:
       before: the runs' `status` when the job began.
+
+    Returns how many of the runs were killed before they had saved.
     """
+    unsaved = 0
     if end.exit_code is None and not job.output.exists():
-        return
+        return unsaved
     for run, earlier in zip(job.runs, before, strict=True):
         now = status(run)
         spoken = now is not None and now != earlier and now["status"] != "RUNNING"
         finished = now is not None and now["status"] == "DONE"
         if not spoken and not finished:
-            stopped = end.exit_code == Interrupted.exit_code
+            stopped = end.exit_code in ASKED
+            message = end.reason or reason(end.exit_code, job.output, run)
+            if end.killed:
+                unsaved += 1
+                message += ", killed before it had saved"
             run_directory.set_status(
                 run,
                 "PREEMPTED" if stopped else "FAILED",
                 exit_code=end.exit_code,
-                message=end.reason or reason(end.exit_code, job.output, run),
+                message=message,
             )
         elif end.reason is not None and now["status"] == "PREEMPTED":
             run_directory.set_status(
-                run, "PREEMPTED", exit_code=now["exit_code"], message=end.reason
+                run, "PREEMPTED", exit_code=now.get("exit_code"), message=end.reason
             )
         now = run_directory.read_status(run)
         line = {"time": time.time(), "run": os.path.relpath(run, workdir), "job": job.group.stem}
         line |= {name: now.get(name) for name in ("status", "exit_code", "step", "message")}
-        with open(workdir / "ledger.jsonl", "ab", buffering=0) as ledger:
-            ledger.write(run_directory.canonical_json(line) + b"\n")
+        note(workdir, line)
+    return unsaved
+
+
+def note(workdir: Path, record: dict[str, Any]) -> None:
+    """Appends a line to the ledger. One that a crash has torn does not damage it."""
+    with open(workdir / "ledger.jsonl", "a+b", buffering=0) as file:
+        file.seek(max(file.seek(0, os.SEEK_END) - 1, 0))
+        torn = file.read(1) not in (b"", b"\n")
+        line = run_directory.canonical_json(record) + b"\n"
+        run_directory.append(file, b"\n" * torn + line)
 
 
 def reason(exit_code: int | None, output: Path, run: Path) -> str:
@@ -184,15 +208,19 @@ def failures(workdir: Path, run: Path) -> list[str]:
 
 
 def attempts_at(workdir: Path, run: Path) -> list[dict[str, Any]]:
-    """The records of the ledger that are of that run, since it was last done or stopped."""
+    """The records of the ledger that are of that run, since it was last done or stopped.
+
+    Lines that can't be read are left out.
+    """
     file, name = workdir / "ledger.jsonl", os.path.relpath(run, workdir)
     if not file.exists():
         return []
     found = []
-    for line in file.read_bytes().split(b"\n")[:-1]:
-        record = json.loads(line)
-        if record["run"] == name:
-            found = [*found, record] if record["status"] == "FAILED" else []
+    for line in file.read_bytes().split(b"\n"):
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            record = json.loads(line)
+            if record["run"] == name:
+                found = [*found, record] if record["status"] == "FAILED" else []
     return found
 
 

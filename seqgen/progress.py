@@ -1,7 +1,9 @@
 """What a long task shows: one live line on a terminal, a plain line now and then anywhere else."""
 
 import contextlib
+import errno
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -37,7 +39,8 @@ class Progress:
         self, kind: type | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._console.is_terminal and self._shown_by is None:
-            self._live.stop()
+            with while_seen():
+                self._live.stop()
         with contextlib.suppress(OSError):
             self._log.close()
 
@@ -46,7 +49,8 @@ class Progress:
         if self._shown_by is not None:
             self._shown_by.show(f"{self._name}: {line}")
         elif self._console.is_terminal:
-            self._live.update(Text(line) if picture is None else picture, refresh=True)
+            with while_seen():
+                self._live.update(Text(line) if picture is None else picture, refresh=True)
         elif time.monotonic() - self._printed > PLAIN_LINE_SECONDS:
             self._printed = time.monotonic()
             self.say(line)
@@ -55,12 +59,23 @@ class Progress:
         if self._shown_by is not None:
             self._shown_by.say(f"{self._name}: {line}")
         else:
-            self._console.print(Text(line))
+            with while_seen():
+                self._console.print(Text(line))
         self.log(line)
 
     def log(self, line: str) -> None:
         with contextlib.suppress(OSError):  # a copy of what is printed: not worth a failure
             self._log.write(f"{time.strftime('%F %T')} {line}\n")
+
+
+@contextlib.contextmanager
+def while_seen() -> Iterator[None]:
+    """A terminal that was closed shows nothing more, which must not keep a run from saving."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
 
 
 def duration(seconds: float) -> str:

@@ -6,6 +6,7 @@ here needs JAX.
 """
 
 import hashlib
+import io
 import json
 import math
 import os
@@ -124,13 +125,18 @@ class MetricsLog:
 
         Raises OSError where it cannot be written, such as on a full disk.
         """
-        rest, end = _line(record), self._file.tell()
-        try:
-            while rest:
-                rest = rest[self._file.write(rest) :]
-        except OSError as error:
-            self._file.truncate(end)  # a later line after half of this one would damage both
-            raise OSError(error.errno, error.strerror, self._file.name) from error
+        append(self._file, _line(record))
+
+
+def append(file: io.FileIO, line: bytes) -> None:
+    """Writes a line at the end of a file, all or nothing. Raises OSError where it cannot."""
+    rest, end = line, file.seek(0, os.SEEK_END)
+    try:
+        while rest:
+            rest = rest[file.write(rest) :]
+    except OSError as error:
+        file.truncate(end)  # a later line after half of this one would damage both
+        raise OSError(error.errno, error.strerror, file.name) from error
 
 
 def read_metrics(workdir: str | os.PathLike) -> list[dict[str, Any]]:

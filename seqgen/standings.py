@@ -27,16 +27,16 @@ class Standing(NamedTuple):
 
 def standing(run: Path, num_steps: int) -> Standing:
     """Of a run directory, from its records; they may be of any age."""
-    status = run_state.status(run) or {"step": 0}
+    step = (run_state.status(run) or {}).get("step", 0)
     with contextlib.suppress(ValueError, KeyError, TypeError):  # the report says what is damaged
         for line in reversed(ledger.tail(run / "metrics.jsonl").split("\n")[:-1]):
             record = json.loads(line)
             if record["split"] == "train":
                 rate = record.get("steps_per_second")
-                step = max(record["step"], status["step"])
-                left = (num_steps - step) / rate if rate else None
-                return Standing(step, float(record["loss"]), left)
-    return Standing(status["step"], None, None)
+                latest = max(record["step"], step)
+                left = (num_steps - latest) / rate if rate else None
+                return Standing(latest, float(record["loss"]), left)
+    return Standing(step, None, None)
 
 
 def fields(trials: Iterable[Trial]) -> list[str]:

@@ -19,6 +19,7 @@ from orbax.checkpoint import v1 as ocp
 
 from seqgen import backend, run_directory
 from seqgen.errors import Failure, UsageError
+from seqgen.interrupt import SIGNALS
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
@@ -76,7 +77,7 @@ def _tried(*arguments: Any) -> BaseException | None:
 
 
 def _set_apart() -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     jax.config.update("jax_platforms", "cpu")  # the accelerators are the run's
 

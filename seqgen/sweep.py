@@ -152,7 +152,7 @@ def troubles(found: list[Trial], states: dict[str, State], workdir: Path) -> Ite
 def main(definition: Definition, workdir: Path, manner: Manner) -> None:
     """Runs what is not done.
 
-    Raises Interrupted after a signal, when all jobs have saved, Failure where trials are not done
+    Raises Interrupted after a signal, when all jobs have ended, Failure where trials are not done
     in the end, UsageError where another sweep works in the directory.
     """
     with (
@@ -166,29 +166,33 @@ def main(definition: Definition, workdir: Path, manner: Manner) -> None:
         progress.say(watch.line())
         todo = undone(found, watch.states, manner.retry_failed)
         followed = [job for job in queued if manner.slurm is not None and watch.knows(job)]
+        awaited = {run for job in followed for run in job.runs}
+        tried = todo + [trial for trial in found if workdir / trial.run in awaited]
         for _ in range(manner.retries + 1):
             jobs = [ledger.write_job(workdir, group) for group in grouped(todo, manner.slots())]
             if not (jobs or followed) or interrupt.requested:
                 break
             run(jobs, followed, manner, watch, interrupt)
-            todo = [trial for trial in todo if watch.states[trial.digest] is State.FAILED]
-            followed = []
+            todo = [trial for trial in tried if watch.states[trial.digest] is State.FAILED]
+            tried, followed = todo, []
         queued = queued_jobs(workdir)
         states = standing_now(found, workdir, queued)
         for line in troubles(found, states, workdir):
             progress.say(line)
         counted = f"{len(found)} trials in {workdir}: {standings.counted(states.values())}"
         if interrupt.requested:
-            raise Interrupted(interrupt.requested, go_on(counted, workdir, bool(queued)))
+            outcome = go_on(counted, workdir, bool(queued), watch.unsaved)
+            raise Interrupted(interrupt.requested, outcome)
         progress.say(counted)  # first: it stands whatever becomes of the page
         progress.say(f"report: {report.report(workdir)}")
         conclude(counted, set(states.values()))
 
 
-def go_on(counted: str, workdir: Path, queued: bool) -> str:
+def go_on(counted: str, workdir: Path, queued: bool, unsaved: int) -> str:
     """What becomes of the jobs after a signal, and how to go on."""
     if not queued:
-        return f", all saved; {counted}: run it again to go on"
+        saved = f"{unsaved} killed before they had saved" if unsaved else "all saved"
+        return f", {saved}; {counted}: run it again to go on"
     stops = slurm.cancelling(workdir / "jobs")
     return f"; {counted}; Slurm's jobs go on: run it again to follow them, {stops} stops them"
 
@@ -243,6 +247,7 @@ class Watch:
         self, found: list[Trial], states: dict[str, State], workdir: Path, progress: Progress
     ) -> None:
         self.states = states
+        self.unsaved = 0  # runs that were killed before they had saved
         self._numbered = {workdir / t.run: (n, t) for n, t in enumerate(found, start=1)}
         self._workdir, self._progress = workdir, progress
         self._before: dict[Path, dict[str, Any] | None] = {}
@@ -258,13 +263,15 @@ class Watch:
         self._mark(self._before, State.QUEUED)
 
     def ended(self, job: Job, end: End) -> None:
-        ledger.settle(job, end, [self._before[run] for run in job.runs], self._workdir)
+        before = [self._before[run] for run in job.runs]
+        self.unsaved += ledger.settle(job, end, before, self._workdir)
         for run in job.runs:
             _, trial = self._numbered[run]
             del self._before[run]
             state, _ = run_state.look(run)
             self.states[trial.digest] = state
-            why = (run_state.status(run) or {"message": "its job did not begin"})["message"]
+            said = run_state.status(run)
+            why = "its job did not begin" if said is None else said.get("message")
             self._progress.say(f"{trials.spoken(trial.chosen)}: {state} ({why})")
 
     def tick(self, running: list[Job]) -> None:

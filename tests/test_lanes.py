@@ -233,6 +233,22 @@ def test_lanes_can_be_stopped_and_end_each_for_itself(tmp_path):
     assert saved(program, every[0], ours) == saved(program, every[0], theirs)
 
 
+def test_lanes_that_could_not_be_saved_are_not_counted(tmp_path):
+    def stopped(state, stop):
+        raise OSError("the disk is full")
+
+    every, interrupt = [], SimpleNamespace(requested="SIGTERM")
+    for number in range(3):
+        lane = lanes.Lane(tmp_path / str(number), SimpleNamespace(say=lambda line: None))
+        lane.workdir.mkdir()
+        lane.number, lane.pause = number, lambda stacked: None
+        lane.attempt = SimpleNamespace(step=0, stopped=stopped if number else lambda _, stop: stop)
+        every.append(lane)
+    with pytest.raises(Interrupted, match=r"SIGTERM, 1 runs saved"):
+        lanes.move(SimpleNamespace(state=lambda number: None), every, interrupt)
+    assert run_directory.read_status(tmp_path / "0")["status"] == "PREEMPTED"  # at once
+
+
 def without_numbers(begin):
     state = begin()
     return state.replace(params=jax.tree.map(lambda x: x * jnp.nan, state.params))
@@ -335,6 +351,29 @@ def test_a_file_of_runs_is_read_or_refused_with_the_line(tmp_path):
         group.read(tmp_path / "none")
 
 
+def test_a_config_that_is_damaged_or_bad_fails_alone_in_its_group(tmp_path, monkeypatch):
+    trained = []
+    for name in ("good", "torn", "bad", "too"):
+        (tmp_path / name).mkdir()
+        c = changed(tiny("likelihood"), num_steps=0 if name == "bad" else 4)
+        run_directory.write_json(tmp_path / name / "config.json", configs.to_json(c))
+    (tmp_path / "torn" / "config.json").write_text("{")
+    file = tmp_path / "group.txt"
+    file.write_text("good\ntorn\nbad\ntoo\n")
+    monkeypatch.setattr(backend, "start", lambda *_, **__: None)
+    monkeypatch.setattr(
+        lanes, "train_group", lambda runs, cache: trained.extend(w.name for _, w in runs) or {}
+    )
+    with pytest.raises(UsageError, match="2 of 4 runs failed: ") as caught:
+        group.train_group(file)
+    assert re.search(r"torn: .*config\.json is not JSON", str(caught.value))
+    assert re.search(r"bad: num_steps must", str(caught.value))
+    assert trained == ["good", "too"]
+    file.write_text("good\ntoo\ngood\n")
+    with pytest.raises(UsageError, match="a directory of its own"):
+        group.train_group(file)
+
+
 @pytest.mark.parametrize("kinds", [(UsageError, UsageError), (UsageError, Failure)])
 def test_what_is_refused_is_bad_input_unless_something_failed(tmp_path, monkeypatch, kinds):
     c, raised = tiny("likelihood"), iter(kinds)
@@ -423,6 +462,10 @@ def test_seeds_are_of_runs_of_their_own(tmp_path):
         configs.validate(c)
     with pytest.raises(UsageError, match="seeds must be at least 1"):
         group.train_seeds(changed(c, seeds=0), tmp_path)
+    (tmp_path / "sweep.json").write_text("{}")
+    with pytest.raises(UsageError, match="holds a sweep: give another --workdir"):
+        group.train_seeds(c, tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["sweep.json"]
 
 
 def left_by(workdir):

@@ -16,10 +16,10 @@ import slurm_node
 from test_sweep import apart, defined, started
 
 import launch
-from seqgen import run_directory, run_state, sweep
-from seqgen.backends import slurm
+from seqgen import ledger, run_directory, run_state, sweep
+from seqgen.backends import End, Job, slurm
 from seqgen.errors import Failure, UsageError
-from seqgen.interrupt import Interrupted
+from seqgen.interrupt import Interrupt, Interrupted
 
 needed = pytest.mark.skipif(slurm_node.why_not() is not None, reason=str(slurm_node.why_not()))
 
@@ -94,6 +94,77 @@ def test_without_slurm_its_absence_is_told(tmp_path, monkeypatch):
         swept(tmp_path / "sweep", "seed=0")
 
 
+@pytest.mark.parametrize(
+    ("code", "ends"), [(75, "PREEMPTED"), (143, "PREEMPTED"), (137, "FAILED"), (None, "FAILED")]
+)
+def test_what_a_job_that_was_cancelled_never_began_is_stopped(tmp_path, code, ends, monkeypatch):
+    monkeypatch.setattr(slurm, "queued", lambda folder: {})
+    job = ledger.write_job(tmp_path, defined("seed=0,1").trials)
+    for run in job.runs:
+        run.mkdir(parents=True)
+    run_directory.set_status(job.runs[0], "PREEMPTED", step=2, message="all saved")
+    job.output.write_text("slurmstepd: error: *** JOB 7 CANCELLED ***\n")
+    if code is not None:
+        slurm.left(job).write_text(f"{code}\n")
+
+    def settle(job, end):
+        ledger.settle(job, end, [None, None], tmp_path)
+
+    slurm.follow([job], ended=settle, tick=lambda jobs: None, interrupt=Interrupt())
+    began, waited = (run_directory.read_status(run) for run in job.runs)
+    assert (began["status"], began["message"]) == ("PREEMPTED", "all saved")
+    assert (waited["status"], waited["exit_code"]) == (ends, code)
+    assert "CANCELLED" in waited["message"]
+
+
+def test_what_fails_in_a_job_that_is_followed_is_tried_again(tmp_path, monkeypatch):
+    found = defined("seed=0,1").trials
+    earlier = ledger.write_job(tmp_path, found[:1])
+    in_queue, submitted = {earlier: True}, []
+
+    def end(jobs, *, ended, tick, interrupt):
+        for job in jobs:
+            ends = "FAILED" if in_queue.pop(job, False) else "DONE"
+            for run in job.runs:
+                run_directory.set_status(run, ends, message="said")
+            job.output.touch()
+            ended(job, End(None, None))
+
+    monkeypatch.setattr(sweep, "queued_jobs", lambda workdir: dict(in_queue))
+    monkeypatch.setattr(slurm, "submit", lambda jobs, *_: submitted.extend(jobs))
+    monkeypatch.setattr(slurm, "follow", end)
+    for trial in found:
+        (tmp_path / trial.run).mkdir(parents=True)
+    swept(tmp_path, "seed=0,1", retries=1)
+    assert [job.runs for job in submitted] == [(tmp_path / found[1].run,), earlier.runs]
+
+
+def test_a_job_of_any_name_may_be_in_the_queue(tmp_path, monkeypatch):
+    (tmp_path / "seqgen-1.list").write_text("/x/a.txt\n/x/b.txt\n")
+    listing = "a|name|N/A|RUNNING\nseqgen-1|0|PENDING\nseqgen-1|1|RUNNING\n"
+    monkeypatch.setattr(slurm, "asked", lambda words: listing)
+    assert slurm.queued(tmp_path) == {tmp_path / "a.txt": False, tmp_path / "b.txt": True}
+
+
+def test_a_task_asks_about_and_puts_back_itself_alone(tmp_path, monkeypatch):
+    """Of an array of two, as the one whose own number is that of the whole array."""
+    tool = '#!/bin/sh\necho "${0##*/} $*" >> "${0%/*}/asked"\necho RUNNING\n'
+    for name in ("squeue", "scontrol"):
+        (tmp_path / name).write_text(tool)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for name, value in (("JOB_ID", "7"), ("ARRAY_JOB_ID", "7"), ("ARRAY_TASK_ID", "1")):
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    script = slurm.SCRIPT.format(
+        groups=f"{tmp_path}/a.txt {tmp_path}/b.txt", command="sh -c 'exit 75'", again=75
+    )
+    assert subprocess.run(["bash"], input=script, text=True).returncode == 75
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert asked == ["squeue -h -j 7_1 -o %T", "scontrol requeue 7_1"]
+    assert slurm.exit_code(Job(tmp_path / "b.txt", tmp_path / "b.log", ())) == 75
+    assert slurm.exit_code(Job(tmp_path / "a.txt", tmp_path / "a.log", ())) is None
+
+
 @pytest.mark.slow
 @needed
 def test_processes_under_srun_find_each_other_and_train_one_run(node, emptied, tmp_path):
@@ -132,15 +203,16 @@ def test_jobs_of_an_array_end_as_those_of_a_process(node, emptied, tmp_path, cap
 
 @pytest.mark.slow
 @needed
-def test_a_job_that_is_asked_to_make_room_saves_and_goes_on(node, emptied, tmp_path):
+def test_jobs_that_are_asked_to_make_room_save_and_go_on(node, emptied, tmp_path):
     def near_the_limit():  # as Slurm says it, to the script alone
         subprocess.run(["scancel", "--signal=USR1", "--batch", "--user=root"], check=True)
 
-    when(ready(tmp_path), near_the_limit)
-    swept(tmp_path, "seed=25")
-    assert started(tmp_path) == [25, 25]
-    (run,) = tmp_path.glob("runs/*")
-    assert run_directory.read_status(run)["attempt"] == 2
+    together = min(2, os.cpu_count())
+    when(lambda: len(ready(tmp_path)()) == together, near_the_limit)
+    swept(tmp_path, "seed=25; model.cell=" + ",".join(["lstm", "gru"][:together]))
+    assert started(tmp_path) == [25, 25] * together
+    for run in tmp_path.glob("runs/*"):
+        assert run_directory.read_status(run)["attempt"] == 2
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -14,9 +15,10 @@ import runs
 import launch
 from seqgen import config as configs
 from seqgen import lanes, ledger, run_directory, run_lock, run_state, sweep
-from seqgen.backends import local
+from seqgen.backends import End, Job, local
 from seqgen.errors import Failure, UsageError
-from seqgen.interrupt import Interrupted
+from seqgen.interrupt import Interrupt, Interrupted
+from seqgen.progress import Progress
 from seqgen.run_state import State
 
 SHARING = lanes.groups
@@ -161,7 +163,7 @@ def test_a_run_that_another_process_trains_is_left_to_it(tmp_path):
     assert started(tmp_path) == [1]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_lets_all_save_and_starts_no_more(tmp_path, number, capfd):
     grid = "seed=30,31,0,1"
 
@@ -184,7 +186,73 @@ def test_a_time_limit_stops_a_job_and_says_so(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(local, "GRACE_SECONDS", 0.2)
     with pytest.raises(Failure, match="2 stopped; run it again to go on"):
         swept(tmp_path, "seed=30,39", minutes=1 / 60)
-    assert capsys.readouterr().out.count("stopped (stopped at its time limit of 1 s)") == 2
+    shown = capsys.readouterr().out
+    assert "seed=30: stopped (stopped at its time limit of 1 s)" in shown
+    unsaved = "stopped at its time limit of 1 s, killed before it had saved"
+    assert f"seed=39: stopped ({unsaved})" in shown
+
+
+def test_what_is_killed_before_it_has_saved_is_told(tmp_path, monkeypatch):
+    """Of two runs of a process the first saves, and the second never does."""
+    monkeypatch.setattr(local, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(local, "GRACE_SECONDS_A_RUN", 0.1)
+    job = ledger.write_job(tmp_path, defined("seed=0,1").trials)
+    for run in job.runs:
+        run.mkdir(parents=True)
+    script = f"""
+        trap : TERM
+        echo '{{"status": "PREEMPTED", "step": 2, "attempt": 1}}' > {job.runs[0]}/status.json
+        while :; do sleep 0.05; done
+    """
+    interrupt, ends = Interrupt(), []
+
+    def asks(running):
+        if (job.runs[0] / "status.json").exists():
+            interrupt.requested = "SIGTERM"
+
+    local.run(
+        [job],
+        ["bash", "-c", script],
+        local.slots(1, [], []),
+        minutes=None,
+        ended=lambda job, end: ends.append(end),
+        tick=asks,
+        interrupt=interrupt,
+    )
+    assert ends == [End(75, "stopped by SIGTERM", killed=True)]
+    assert ledger.settle(job, ends[0], [None, None], tmp_path) == 1
+    messages = [run_directory.read_status(run)["message"] for run in job.runs]
+    assert messages == ["stopped by SIGTERM", "stopped by SIGTERM, killed before it had saved"]
+    assert sweep.go_on("2 trials", tmp_path, False, 1).startswith(", 1 killed before they had")
+
+
+def test_where_something_fails_nothing_is_left_to_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "GRACE_SECONDS", 0.2)
+    (trial,) = defined("seed=0").trials
+    job = ledger.write_job(tmp_path, [trial])
+    script = f"trap : TERM; echo $$ > {tmp_path}/pid; while :; do sleep 0.05; done"
+
+    def fails(running):
+        if (tmp_path / "pid").exists() and (tmp_path / "pid").read_text():
+            raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="the disk is full"):
+        local.run(
+            [job],
+            ["bash", "-c", script],
+            local.slots(1, [], []),
+            minutes=None,
+            ended=None,
+            tick=fails,
+            interrupt=Interrupt(),
+        )
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+
+
+def test_what_saves_more_runs_has_longer():
+    lone, of_eight = (local.grace(Job(Path(), Path(), (Path(),) * count)) for count in (1, 8))
+    assert lone == local.GRACE_SECONDS < of_eight
 
 
 def test_a_job_that_a_signal_ends_before_it_can_save_goes_on_later(tmp_path):
@@ -288,6 +356,52 @@ def test_a_damaged_run_hides_no_counts(tmp_path, capsys, name):
     assert started(tmp_path) == [0, 1, 20]
 
 
+@pytest.mark.parametrize("torn", ['{"time":1', "5\n", "{}\n", '\xff"\n'])
+def test_a_torn_line_of_the_ledger_costs_itself_alone(tmp_path, torn):
+    run = tmp_path / "runs" / "a"
+    run.mkdir(parents=True)
+    run_directory.set_status(run, "FAILED", message="third")
+    record = {"run": "runs/a", "job": "j", "status": "FAILED"}
+    for message in ("first", "second", "third"):
+        ledger.note(tmp_path, record | {"message": message})
+        with open(tmp_path / "ledger.jsonl", "a", encoding="latin-1") as file:
+            file.write(torn)
+    assert ledger.failures(tmp_path, run) == ["attempt 1: first", "attempt 2: second", "third"]
+
+
+def test_a_status_that_lacks_all_but_its_word_is_no_traceback(tmp_path):
+    swept(tmp_path, "seed=0")
+    run = tmp_path / defined("seed=0").trials[0].run
+    for gone in ("metrics.jsonl", "status.json"):
+        (run / gone).unlink()
+    run_directory.write_json(run / "status.json", {"status": "DONE"})
+    assert "1 done" in sweep.look(defined("seed=0"), tmp_path, MANNER)
+    swept(tmp_path, "seed=0")
+    watch = sweep.Watch(defined("seed=0").trials, {}, tmp_path, Progress(tmp_path / "log.txt"))
+    (job,) = (ledger.read_job(file) for file in tmp_path.glob("jobs/*.txt"))
+    watch.begin([job])
+    watch.ended(job, End(0, None))
+    assert "seed=0: done (None)" in (tmp_path / "log.txt").read_text()
+
+
+def test_a_run_that_is_gone_or_damaged_keeps_no_grid_from_adding_a_field(tmp_path):
+    swept(tmp_path, "seed=0..2")
+    gone, torn, _ = (tmp_path / trial.run for trial in defined("seed=0..2").trials)
+    shutil.rmtree(gone)
+    (torn / "config.json").write_text("{")
+    swept(tmp_path, "model.cell=gru; seed=3")
+    listed = json.loads((tmp_path / "sweep.json").read_text())["trials"]
+    assert [trial["chosen"] for trial in listed] == [
+        {"seed": 0},
+        {"seed": 1},
+        {"model.cell": "lstm", "seed": 2},
+        {"model.cell": "gru", "seed": 3},
+    ]
+    swept(tmp_path, "seed=0")  # the removed one, anew
+    listed = json.loads((tmp_path / "sweep.json").read_text())["trials"]
+    assert listed[0]["chosen"] == {"model.cell": "lstm", "seed": 0}
+
+
 def test_a_page_that_can_not_be_made_hides_no_counts(tmp_path, capsys, monkeypatch):
     def damaged(workdir):
         raise UsageError("sweep.json is damaged")
@@ -327,6 +441,14 @@ def test_a_dry_run_shows_all_and_writes_nothing(tmp_path):
         (["--grid=seed=0..1"], "sweep needs --config"),
         (["--config=experiments/adding.py", "--grid=sed=1"], "did you mean 'seed'?"),
         (["--config=experiments/adding.py", "--grid=seed=1", "--jobs=0"], "jobs"),
+        (
+            ["--config=experiments/adding.py", "--grid=seed=1", "--time_limit=inf"],
+            "--time_limit must be a number of minutes, not inf",
+        ),
+        (
+            ["--config=experiments/adding.py", "--grid=seed=1", "--time_limit=nan"],
+            "--time_limit must be a number of minutes, not nan",
+        ),
         (["--sweep=nowhere.py"], "unknown sweep 'nowhere.py'"),
         (["--sweep=experiments/adding.py"], "no attribute 'get_sweep'"),
     ],

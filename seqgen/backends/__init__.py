@@ -22,6 +22,7 @@ class End(NamedTuple):
 
     exit_code: int | None  # None: not known
     reason: str | None  # where whoever runs it knows more than the code says
+    killed: bool = False  # it was asked to save, and what had not by then is as it last was
 
 
 Ended = Callable[[Job, End], None]

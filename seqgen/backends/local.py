@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import time
 from collections import deque
@@ -16,6 +17,7 @@ from seqgen.progress import duration
 
 POLL_SECONDS = 0.2
 GRACE_SECONDS = 60.0  # from the signal that asks a process to save, until it is killed
+GRACE_SECONDS_A_RUN = 10.0  # more, for each but the first: they save one after the other
 
 
 class Slot(NamedTuple):
@@ -69,6 +71,11 @@ def machine(number: int) -> list[Slot]:
     return slots(number, cores, accelerators())
 
 
+def grace(job: Job) -> float:
+    """Seconds that a job's process has to save."""
+    return GRACE_SECONDS + GRACE_SECONDS_A_RUN * (len(job.runs) - 1)
+
+
 def run(
     jobs: Sequence[Job],
     command: Sequence[str],
@@ -102,18 +109,23 @@ def run(
                     free.append(one.slot)
                     _, why = asked.pop(pid, (now, None))
                     # a signal also ends a process that was not yet ready to save, or too slow
-                    ended(one.job, End(Interrupted.exit_code if why and code < 0 else code, why))
+                    by_signal = why is not None and code < 0
+                    killed = by_signal and code != -signal.SIGTERM
+                    ended(one.job, End(Interrupted.exit_code if by_signal else code, why, killed))
                 elif pid not in asked and (late or interrupt.requested):
                     asked[pid] = now, limit if late else f"stopped by {interrupt.requested}"
                     one.process.terminate()
-                elif pid in asked and now - asked[pid][0] > GRACE_SECONDS:
+                elif pid in asked and now - asked[pid][0] > grace(one.job):
                     one.process.kill()
     finally:  # where something failed here, nothing is left to run by itself
         for one in running:
             one.process.terminate()
         for one in running:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                one.process.wait(GRACE_SECONDS)
+            try:
+                one.process.wait(grace(one.job))
+            except subprocess.TimeoutExpired:
+                one.process.kill()
+                one.process.wait()
 
 
 def start(job: Job, command: Sequence[str], slot: Slot) -> Running:

@@ -21,14 +21,19 @@ SECONDS_TO_SAVE = 60  # before the time limit
 TAKEN = ("array", "job-name", "output", "error", "open-mode", "parsable", "wait", "wrap")
 SCRIPT = """#!/bin/bash
 groups=({groups})
+group="${{groups[$SLURM_ARRAY_TASK_ID]}}"
+left="${{group%.txt}}.exit"  # tells whoever follows the job how it ended
+rm -f "$left"
 trap : TERM  # the training gets it too, and saves
 trap 'kill -TERM "$training"' USR1  # the time limit is near
-{command} --group="${{groups[$SLURM_ARRAY_TASK_ID]}}" &
+{command} --group="$group" &
 training=$!
 while wait "$training"; code=$?; kill -0 "$training" 2>/dev/null; do :; done
+echo "$code" > "$left"
 [ "$code" -gt 128 ] && echo "killed by SIG$(kill -l "$code")"
-if [ "$code" = {again} ] && [ "$(squeue -h -j "$SLURM_JOB_ID" -o %T)" = RUNNING ]; then
-  scontrol requeue "$SLURM_JOB_ID"  # all saved, and not cancelled: it goes on when it may
+task="${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"  # SLURM_JOB_ID of one task is all the array's
+if [ "$code" = {again} ] && [ "$(squeue -h -j "$task" -o %T)" = RUNNING ]; then
+  scontrol requeue "$task"  # all saved, and not cancelled: it goes on when it may
 fi
 exit "$code"
 """
@@ -59,6 +64,7 @@ def submit(
             (folder / f"{name}_{index}.log").unlink(missing_ok=True)
             job.output.unlink(missing_ok=True)
             job.output.symlink_to(f"{name}_{index}.log")
+            left(job).unlink(missing_ok=True)
         limit = "" if at_once is None else f"%{at_once}"
         script = SCRIPT.format(
             groups=shlex.join(groups), command=shlex.join(command), again=Interrupted.exit_code
@@ -96,7 +102,7 @@ def queued(folder: Path) -> dict[Path, bool]:
     found = {}
     listing = asked(["squeue", "--me", "--array", "--noheader", "--format=%j|%K|%T"])
     for line in listing.splitlines():
-        name, index, state = line.split("|")
+        name, index, state = line.rsplit("|", 2)  # the name of another's job may have any letter
         if name in lists:
             group = Path(lists[name].read_text().splitlines()[int(index)])
             found[folder / group.name] = state == "RUNNING"
@@ -113,12 +119,26 @@ def follow(jobs: Sequence[Job], *, ended: Ended, tick: Tick, interrupt: Interrup
             now = None
         if now is not None:
             for group in [g for g in following if g in gone and g not in now]:
-                ended(following.pop(group), End(None, None))
+                job = following.pop(group)
+                ended(job, End(exit_code(job), None))
             gone = following.keys() - now.keys()  # asked about twice: files arrive late
             tick([job for group, job in following.items() if now.get(group)])
         until = time.monotonic() + POLL_SECONDS
         while following and time.monotonic() < until and not interrupt.requested:
             time.sleep(0.1)
+
+
+def left(job: Job) -> Path:
+    """The file in which a job's script leaves its exit code."""
+    return job.group.with_suffix(".exit")
+
+
+def exit_code(job: Job) -> int | None:
+    """As a shell counts, 128 and the signal that killed it; None: its script was killed as well."""
+    try:
+        return int(left(job).read_text())
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def cancelling(folder: Path) -> str:
