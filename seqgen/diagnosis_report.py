@@ -9,7 +9,7 @@ FOLDER = "diagnoses"
 NUMBERS = (
     "half-life of the error [steps]",
     "rate [nats a step back]",
-    "nothing arrives of [rows]",
+    "rows of which nothing arrives [share]",
     "verdict",
     "Lyapunov exponent [nats a step]",
 )
