@@ -5,7 +5,12 @@ Greydanus & Kobak 2020 report 91 % for a bidirectional GRU of 5,134 parameters (
 regression, 68 % a perceptron, 94 % a convolutional network, 96 % people), one seed; the last values
 of their own notebook are lower, 86 to 90 %. Here: the same data, the experiment `mnist1d`, which is
 a bidirectional GRU of 5,054 parameters, 10 seeds. Validation is the last 500 training examples; the
-test set chooses nothing. Not run yet.
+test set chooses nothing.
+
+SUPPORTED, in 10 minutes on one CPU core that other processes shared: 96.2 % (95.9 to 96.5 %; the
+seeds from 95.7 to 97.0 %). The data are those that the package makes, whose test set logistic
+regression knows 32.9 % of, and a perceptron of 100 units 56 %: they are not easier than the
+published.
 """
 
 from pathlib import Path
@@ -27,7 +32,7 @@ def get_claim() -> claims.Claim:
     experiment = config.load(f"{Path(__file__).parents[1]}/mnist1d.py")
     runs = claims.over_seeds(("GRU",), experiment, {}, SEEDS)
     sentence = "a GRU of 5,000 parameters is right on at least 90 % of MNIST-1D"
-    return claims.Claim(sentence, None, runs, CHECKS, measure, conclude, REFERENCES)
+    return claims.Claim(sentence, 10, runs, CHECKS, measure, conclude, REFERENCES)
 
 
 def measure(key: claims.Key, runs: dict[claims.Key, evidence.Evidence]) -> dict[str, float]:
