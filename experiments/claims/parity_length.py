@@ -5,7 +5,11 @@ Delétang et al. 2023 train on lengths up to 40 and test on 41 to 500: an RNN an
 100 %, a transformer 52.0 %, the best of 10 seeds and several settings, as quoted by later work.
 Here every seed counts: LSTM and min_gru of 64 units, 4,000 steps, 5 seeds, 10,000 sequences of 41
 to 500 bits. The gates of min_gru read the input alone and are positive, so that its state can't
-turn round with every one. Not run yet.
+turn round with every one.
+
+SUPPORTED, in 23 minutes on one CPU core that other processes shared: LSTM 100 %, each of the five
+seeds; min_gru 50.5 % (50.2 to 50.8 %), and 52.2 % (51.6 to 52.8 %) on the lengths that it was
+taught.
 """
 
 from pathlib import Path
@@ -32,7 +36,7 @@ def get_claim() -> claims.Claim:
         changes = {"model.cell": cell, "num_steps": 4000}
         runs |= claims.over_seeds((cell,), experiment, changes, SEEDS)
     sentence = "an LSTM taught parity by 40 bits knows it for 500, and a min_gru does not"
-    return claims.Claim(sentence, None, runs, CHECKS, measure, conclude, REFERENCES)
+    return claims.Claim(sentence, 23, runs, CHECKS, measure, conclude, REFERENCES)
 
 
 def measure(key: claims.Key, runs: dict[claims.Key, evidence.Evidence]) -> dict[str, float]:
