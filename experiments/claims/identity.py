@@ -6,8 +6,13 @@ identity … but this too comes with its own limitations". The IRNN (Le, Jaitly 
 adding problem, 64 units, 3,000 steps, 3 seeds: 150 and 300 steps long, beside a tanh RNN from
 orthogonal weights; then, as limits, ten times the learning rate, weights that are the identity and
 a little noise, and 400 steps. Measured is the share of the variance of the sum that is left (always
-answering 1 leaves all), and at most 1, so that one run that diverged does not hide the others. Not
-run yet.
+answering 1 leaves all), and at most 1, so that one run that diverged does not hide the others.
+
+REFUTED, in 17 minutes on one CPU core that other processes shared, mostly where it speaks of
+limits: with noise on the weights all seeds learn it (0.3 % of the variance is left), the only
+setting in which they do. From the bare identity two seeds of three learn 150 steps (0.2 and 0.3 %)
+and two 300 (0.9 and 1.4 %), the third leaves all; over 400 steps, and at ten times the learning
+rate, none does. The tanh RNN leaves 97 %.
 """
 
 from pathlib import Path
@@ -42,7 +47,7 @@ def get_claim() -> claims.Claim:
         "from the identity a ReLU network learns dependencies of 150 and 300 steps, but not at ten "
         "times the learning rate, nor with noise on the weights, nor over 400 steps"
     )
-    return claims.Claim(sentence, None, runs, CHECKS, measure, conclude)
+    return claims.Claim(sentence, 17, runs, CHECKS, measure, conclude)
 
 
 def measure(key: claims.Key, runs: dict[claims.Key, evidence.Evidence]) -> dict[str, float]:
