@@ -1,8 +1,10 @@
 """Handwritten digits, 8 x 8, compressed to a few numbers and made again: an autoencoder.
 
 python launch.py train --config=experiments/digits_ae.py        (default, denoising, linear)
-21 seconds on one CPU core (linear; the others were not timed). One seed, test loss 0.34 of half
-the squared distance with 8 numbers of 64, linear 1.00. The denoising one was not run to its end.
+1 minute on one CPU core, counting its work alone, for three seeds together. Of them, test loss
+0.327 of half the squared distance with 8 numbers of 64 (0.320 to 0.338), linear 1.00 (one seed);
+what is made of a Gaussian has coverage 0.80 (0.75 to 0.84), and a classifier tells it from digits,
+79.0 % right (76.7 to 81.9 %). The denoising one was not run to its end.
 """
 
 from ml_collections import config_dict
