@@ -8,7 +8,11 @@ sequences a step, success being less than 1 % errors in 10,000 fresh sequences.
   and times 2.
 - Success against length with clipping to norm 1 and without, weights times 1.5, 8,000 steps: the
   form of their figure 7, whose own runs have up to 5 million steps.
-10 seeds; a seed's success is the mean over the lengths. Not run yet.
+10 seeds; a seed's success is the mean over the lengths.
+
+SUPPORTED, in 24 minutes on one CPU core that other processes shared: with weights times 2 the
+gradient is 10^1.76 times as large (1.40 to 2.12). Success with clipping and without: 20 steps, all
+seeds and half; 40 steps, all and none; 60 steps, none and none.
 """
 
 import math
@@ -39,7 +43,7 @@ def get_claim() -> claims.Claim:
             changes = {"dataset.length": length, "optimizer.clip_norm": clip}
             runs |= claims.over_seeds((name, length), experiment, changes, SEEDS)
     sentence = "large recurrent weights make gradients explode, and clipping rescues training"
-    return claims.Claim(sentence, None, runs, CHECKS, measure, conclude)
+    return claims.Claim(sentence, 24, runs, CHECKS, measure, conclude)
 
 
 def measure(key: claims.Key, runs: dict[claims.Key, evidence.Evidence]) -> dict[str, float]:
