@@ -113,7 +113,7 @@ def test_a_record_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
         whole, half = log._file, []
 
         class Full:
-            name, tell, truncate = whole.name, whole.tell, whole.truncate
+            name, seek, truncate = whole.name, whole.seek, whole.truncate
 
             def write(self, content):
                 if half:

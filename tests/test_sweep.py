@@ -163,8 +163,16 @@ def test_a_run_that_another_process_trains_is_left_to_it(tmp_path):
     assert started(tmp_path) == [1]
 
 
+@pytest.fixture
+def hangups_heard():
+    """As they are unless the tests run under nohup, which ignores them."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_lets_all_save_and_starts_no_more(tmp_path, number, capfd):
+def test_a_signal_lets_all_save_and_starts_no_more(tmp_path, number, capfd, hangups_heard):
     grid = "seed=30,31,0,1"
 
     def interrupt():
