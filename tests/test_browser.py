@@ -167,7 +167,8 @@ def test_the_slider_moves_the_points(tmp_path):
 
 def test_the_page_of_studies_opens(tmp_path):
     (tmp_path / "bias").mkdir()
-    stored = {"claim": "bias", "sentence": "it is", "verdict": "REFUTED", "checks": [], "runs": []}
+    stored = {"claim": "bias", "sentence": "it is", "verdict": "REFUTED", "seconds": 75.0}
+    stored |= dict.fromkeys(("checks", "references", "runs"), ())
     run_directory.write_json(tmp_path / "bias" / "verdict.json", stored)
     found, console = asked(
         report.report(tmp_path),
