@@ -192,7 +192,11 @@ def every(folder: Path, workdir: Path, budget: float, *, compilation_cache: bool
         needed = "of a time not known" if math.isinf(minutes) else f"{minutes:.0f} minutes"
         say(f"{name}: runs {needed} to train" if minutes else f"{name}: all runs are finished")
     for name, _ in sorted(left.items(), key=lambda item: item[1]):
-        minutes = minutes_left(load(folder, name), workdir)  # again, since claims share runs
+        try:
+            minutes = minutes_left(load(folder, name), workdir)  # again, since claims share runs
+        except UsageError as error:
+            undecided(name, error)
+            continue
         if budget < math.inf and (time.monotonic() - began) / 60 + minutes > budget:
             needed = "its time is not known" if math.isinf(minutes) else f"{minutes:.0f} minutes"
             lines.append(f"{name:{width}} left: {needed}")
