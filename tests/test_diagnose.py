@@ -312,3 +312,23 @@ def test_models_of_answers_have_walks_of_both_sides():
     one = diagnose.subject(config, "valid")
     with pytest.raises(UsageError, match="loop of its own"):
         gradient_flow.lens(one.objective, diagnose.begun(one), one.batch)
+
+
+@pytest.mark.slow
+def test_a_decoder_is_drawn_where_it_has_something_to_write():
+    small = {"model.hidden_size": 4, "model.embedding_size": 4, "dataset.batch_size": 4}
+    text = configs.default(dataset="sentences", model="sequence_vae", objective="elbo")
+    answers = configs.default(dataset="dates", model="encoder_decoder", objective="likelihood")
+    drawn = {}
+    for config, prompt in ((text, "the dog"), (answers, "1 May 2020")):
+        config.update_from_flattened_dict(small)
+        one = diagnose.subject(config, "valid")
+        params = diagnose.begun(one)
+        lens = gradient_flow.lens(one.objective, params, one.batch)
+        for given in (None, prompt):
+            shown = gate_views.given(config, one.dataset.spec, one.batch, given)
+            pictures = dict(gate_views.drawn(lens, params, shown, "a model"))
+            drawn[given, config.dataset.name] = {path.partition("/")[0] for path in pictures}
+            assert all(picture.startswith(b"\x89PNG") for picture in pictures.values())
+    assert drawn.pop(("1 May 2020", "dates")) == {"encoder"}  # a prompt has no answer
+    assert all(sides == {"encoder", "decoder"} for sides in drawn.values())
