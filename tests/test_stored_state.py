@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import states
 
-from seqgen import run_directory, stored_state
+from seqgen import interrupt, run_directory, stored_state
 from seqgen.errors import UsageError
 
 
@@ -271,6 +271,9 @@ def test_a_process_of_its_own_writes_and_fails_as_this_one_does(tmp_path):
     (tmp_path / "saved").mkdir()
     (tmp_path / "file").write_text("")
     with stored_state.process_of_its_own() as apart:
+        process = apart.submit(os.getpid).result()
+        for number in interrupt.SIGNALS:  # are the run's to handle: this one has a save to finish
+            os.kill(process, number)
         stored_state.write_apart(apart, tmp_path / "saved", arrays, body)
         with pytest.raises(NotADirectoryError) as caught:
             stored_state.write_apart(apart, tmp_path / "file" / "below", arrays, body)
