@@ -1,11 +1,12 @@
 """From options to one optax chain: clip, scale by the rule, decay weights, follow the schedule.
 
 `config.py` shows the options as `config.optimizer`; `step.py` applies the two halves of the chain
-and reads the gradient norm between them.
+to the gradients of what is not frozen, and reads their norm between the halves.
 """
 
 import dataclasses
 import itertools
+import operator
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -34,6 +35,7 @@ class Options:
     epsilon: float = 1e-8
     weight_decay: float | None = None  # decoupled (adamw, lion), times the learning rate
     decay_parameters: str = r"w_|kernel|embedding"  # regular expression of the names that decay
+    frozen: str | None = None  # regular expression of the names that stay as they began
     clip_norm: float | None = None  # of all gradients together (Pascanu et al. 2013)
     clip_value: float | None = None  # of each element
     clip_adaptive: float | None = None  # of each unit relative to its weights (Brock et al. 2021)
@@ -68,11 +70,12 @@ class Options:
             )
         if self.weight_decay is not None and self.rule not in ("adamw", "lion"):
             yield f"{prefix}weight_decay is decoupled: rule adamw or lion, not {self.rule!r}"
-        try:
-            re.compile(self.decay_parameters)
-        except re.error as error:
-            pattern = self.decay_parameters
-            yield f"{prefix}decay_parameters {pattern!r} is no regular expression: {error}"
+        for name in ("decay_parameters", "frozen"):
+            pattern = getattr(self, name)
+            try:
+                re.compile(pattern or "")
+            except re.error as error:
+                yield f"{prefix}{name} {pattern!r} is no regular expression: {error}"
 
 
 # A plateau is the whole run's, which watches one number.
@@ -98,9 +101,15 @@ def of_player(shared: Options, own: OwnOptions) -> Options:
 class Optimizer(NamedTuple):
     """The chain, open at the place where the clipped gradient can be measured."""
 
+    thaw: Callable[[Any], Any]  # gradients -> the same, zero where parameters are frozen
     clip: optax.GradientTransformation
     descend: optax.GradientTransformationExtraArgs  # update(..., learning_rate=scalar)
     rate: optax.Schedule  # step -> learning rate before any plateau scale
+
+    def init(self, params: Any) -> tuple[optax.OptState, optax.OptState]:
+        """Raises UsageError for names of parameters that there are none of."""
+        self.thaw(params)
+        return self.clip.init(params), self.descend.init(params)
 
 
 RULES: dict[str, Callable[[Options], optax.GradientTransformation]] = {
@@ -156,13 +165,32 @@ def make(options: Options, schedule_steps: int, prefix: str = "optimizer.") -> O
         clips.append(optax.adaptive_grad_clip(options.clip_adaptive))
     if options.clip_norm is not None:
         clips.append(optax.clip_by_global_norm(options.clip_norm))
+    moves = _moving(options, prefix)
     links = [RULES[options.rule](options)]
     if options.weight_decay is not None:
-        select = _named(options.decay_parameters, prefix)
-        links.append(optax.add_decayed_weights(options.weight_decay, select))
+        decays = _named(options.decay_parameters, f"{prefix}decay_parameters")
+        links.append(optax.add_decayed_weights(options.weight_decay, _both(decays, moves)))
     links.append(_descend_at_given_rate())
     rate = learning_rate(options, schedule_steps)
-    return Optimizer(optax.chain(*clips), optax.chain(*links), rate)
+    return Optimizer(_only(moves), optax.chain(*clips), optax.chain(*links), rate)
+
+
+def _moving(options: Options, prefix: str) -> Callable[[Any], Any]:
+    """params -> tree of bool: what is not frozen."""
+    if options.frozen is None:
+        return lambda params: jax.tree.map(lambda _: True, params)
+    frozen = _named(options.frozen, f"{prefix}frozen")
+    return lambda params: jax.tree.map(operator.not_, frozen(params))
+
+
+def _both(first: Callable[[Any], Any], second: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda params: jax.tree.map(operator.and_, first(params), second(params))
+
+
+def _only(moves: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """gradients -> the same, but zero where nothing moves: of no account to norms and clipping."""
+    keep = lambda gradient, moved: gradient if moved else jnp.zeros_like(gradient)  # noqa: E731
+    return lambda grads: jax.tree.map(keep, grads, moves(grads))
 
 
 def _descend_at_given_rate() -> optax.GradientTransformationExtraArgs:
@@ -177,7 +205,7 @@ def _descend_at_given_rate() -> optax.GradientTransformationExtraArgs:
     return optax.GradientTransformationExtraArgs(optax.init_empty_state, update)
 
 
-def _named(pattern: str, prefix: str) -> Callable[[Any], Any]:
+def _named(pattern: str, field: str) -> Callable[[Any], Any]:
     """params -> tree of bool: whose path matches. A pattern that matches none is an error."""
 
     def select(params: Any) -> Any:
@@ -189,7 +217,7 @@ def _named(pattern: str, prefix: str) -> Callable[[Any], Any]:
             params,
         )
         if not any(jax.tree.leaves(chosen)):
-            raise UsageError(f"{prefix}decay_parameters {pattern!r} matches no parameter")
+            raise UsageError(f"{field} {pattern!r} matches no parameter")
         return chosen
 
     return select

@@ -69,7 +69,7 @@ def init(
     """The state before the first step; it fits a batch like the given one."""
     key = jax.random.key(options.seed)
     params, memory = objective.init(fold(key, INIT), batch)
-    chains = {n: (o.clip.init(params[n]), o.descend.init(params[n])) for n, o in optimizers.items()}
+    chains = {name: optimizer.init(params[name]) for name, optimizer in optimizers.items()}
     monitor = Monitor(
         best=jnp.float32(-jnp.inf if larger_is_better else jnp.inf),
         since_best=jnp.int32(0),
@@ -194,6 +194,7 @@ def descend(
 ) -> tuple[Any, Any, dict[str, jax.Array]]:
     """One optimizer update: (parameters, chain state, what is logged of it)."""
     clip_state, descend_state = chain
+    grads = optimizer.thaw(grads)
     clipped, clip_state = optimizer.clip.update(grads, clip_state, own)
     updates, descend_state = optimizer.descend.update(
         clipped, descend_state, own, learning_rate=rate

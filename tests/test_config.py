@@ -201,6 +201,7 @@ OUT_OF_RANGE = {
     "optimizer.epsilon": (-1e-8,),
     "optimizer.weight_decay": (-0.1,),
     "optimizer.decay_parameters": ("(",),
+    "optimizer.frozen": ("(",),
     "optimizer.clip_norm": (0.0,),
     "optimizer.clip_value": (0.0,),
     "optimizer.clip_adaptive": (0.0,),

@@ -5,6 +5,7 @@ import optax
 import pytest
 
 from seqgen import optimizer
+from seqgen import step as steps
 from seqgen.errors import UsageError
 
 PARAMS = {"w_x_EG": jnp.array([[1.0, -2.0], [0.5, 3.0]]), "b_G": jnp.array([0.1, -0.3])}
@@ -55,10 +56,25 @@ def test_weight_decay_is_decoupled_and_spares_the_bias():
     )
 
 
-def test_a_decay_pattern_that_matches_nothing_is_an_error():
-    options = optimizer.Options(weight_decay=0.1, decay_parameters="no_such_name")
-    with pytest.raises(UsageError, match="matches no parameter"):
-        walk(options)
+@pytest.mark.parametrize("field", ["decay_parameters", "frozen"])
+def test_a_pattern_that_matches_nothing_is_an_error(field):
+    chain = optimizer.make(optimizer.Options(weight_decay=0.1, **{field: "no_such_name"}), 1)
+    with pytest.raises(UsageError, match=f"optimizer.{field} 'no_such_name' matches no parameter"):
+        chain.init(PARAMS)
+
+
+def test_what_is_frozen_stays_and_counts_in_no_norm():
+    changes = {"rule": "adamw", "weight_decay": 0.5, "decay_parameters": "G$", "clip_norm": 0.5}
+    chain = optimizer.make(optimizer.Options(frozen="^w_x", **changes), 100)
+    moved, _, logged = steps.descend(chain, GRADS, chain.init(PARAMS), PARAMS, jnp.float32(0.1))
+    np.testing.assert_array_equal(moved["w_x_EG"], PARAMS["w_x_EG"])
+    alone = optimizer.make(optimizer.Options(**changes), 100)
+    own, grads = {"b_G": PARAMS["b_G"]}, {"b_G": GRADS["b_G"]}
+    expected, _, logged_alone = steps.descend(alone, grads, alone.init(own), own, jnp.float32(0.1))
+    np.testing.assert_allclose(moved["b_G"], expected["b_G"], atol=1e-6)
+    assert logged_alone["clipped"] == 1
+    for name in ("gradient_norm", "clipped_norm", "clipped"):
+        np.testing.assert_allclose(logged[name], logged_alone[name], rtol=1e-6)
 
 
 def test_clipping_by_global_norm_keeps_the_direction():

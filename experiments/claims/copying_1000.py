@@ -3,9 +3,10 @@
 python launch.py study --claim=copying_1000
 Bai, Kolter & Koltun 2018, table 1, about 16,000 parameters each, one run: 0.0204 nats for an LSTM,
 0.0197 for a GRU, 0.0202 for an RNN, which is chance, and 3.5e-5 for their convolutions. Here: a
-network whose recurrence is linear and begins orthogonal, so that nothing is lost or grows on the
-way (compare Henaff, Szlam & LeCun 2016), 100 units, 6,000 steps, 3 seeds. "Far below chance" is a
-tenth of it. Not run yet.
+network whose recurrence is linear, a random orthogonal matrix that stays as it is, so that nothing
+is lost or grows on the way (compare Henaff, Szlam & LeCun 2016, and the echo state networks of
+Jaeger 2001); what is learnt is the 2,009 numbers that read and write it, in 2,000 steps, 3 seeds.
+"Far below chance" is a tenth of it. Not run yet.
 """
 
 from pathlib import Path
@@ -26,10 +27,9 @@ REFERENCES = (
 
 def get_claim() -> claims.Claim:
     experiment = config.load(f"{Path(__file__).parents[1]}/copying.py:gru")
-    changes = {"dataset.delay": DELAY, "dataset.batch_size": 32, "num_steps": 6000}
+    changes = {"dataset.delay": DELAY, "dataset.batch_size": 32, "num_steps": 2000}
     changes |= {"model.cell": "rnn", "model.activation": "identity", "model.chrono_max": None}
-    changes |= {"model.hidden_size": 100, "optimizer.learning_rate": 1e-3}
-    changes |= {"max_nonfinite": changes["num_steps"]}  # a run that diverges is a result
+    changes |= {"model.hidden_size": 100, "optimizer.frozen": "w_h"}
     runs = claims.over_seeds(("linear RNN",), experiment, changes, SEEDS)
     sentence = "a recurrent network of at most 16,000 parameters copies digits over 1,000 steps"
     return claims.Claim(sentence, None, runs, CHECKS, measure, conclude, REFERENCES)
