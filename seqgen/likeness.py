@@ -5,6 +5,7 @@ what recurrent networks make of series (`metrics/series.py`); and pictures of re
 examples. `looks.py` ends runs by such comparisons.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -89,8 +90,20 @@ def describer(
 def examples(
     found: Found, dataset: Dataset, split: str, most: int, arrays: Any, interrupt: Interrupt
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The first so many regular examples of a split, and their classes, 0 where they have none."""
+    """So many regular examples at most of a split, and their classes, 0 where they have none.
 
+    They are drawn at random, always the same: a split may come in an order, such as MNIST's test
+    digits, whose first half other people wrote than the second. Arrays stay in the split's order.
+    """
+    inputs, targets = first(found, dataset, split, math.inf, arrays, interrupt)
+    drawn = np.random.RandomState(0).permutation(len(inputs))[:most]  # the same for ever (NEP 19)
+    return inputs[np.sort(drawn)], targets[np.sort(drawn)]
+
+
+def first(
+    found: Found, dataset: Dataset, split: str, most: float, arrays: Any, interrupt: Interrupt
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `examples`, but the first so many or a few more, without reading the others."""
     targets = dataset.spec["targets"]
     classed = targets["kind"] == "category" and targets["per"] == "sequence"
 
@@ -112,7 +125,7 @@ def examples(
     if "held_out" in dataset.spec:  # nothing like it is to be made
         regular_N = targets != dataset.spec["held_out"]
         inputs, targets = inputs[regular_N], targets[regular_N]
-    return inputs[:most], targets[:most]
+    return inputs, targets
 
 
 def trained(
@@ -121,7 +134,7 @@ def trained(
     """The training examples, at most `TRAINED` and `NUMBERS`, and what to say if there are more."""
     numbers = runs.example(dataset.spec, 1)["inputs"].size
     most = min(TRAINED, max(SAMPLES, NUMBERS // numbers))
-    inputs, _ = examples(found, dataset, "train", most + 1, arrays, interrupt)
+    inputs, _ = first(found, dataset, "train", most + 1, arrays, interrupt)
     if len(inputs) <= most:
         return inputs, ""
     return inputs[:most], f" (copies looked for among the first {most} training examples only)"

@@ -89,7 +89,7 @@ def test_penalties_shrink_with_the_clock():
 @pytest.mark.parametrize("name", adversarial.LOSSES)
 def test_each_player_moves_what_is_its_own_towards_its_own_end(name):
     """A short way against its gradient, a player's loss is less; the other's is another's."""
-    made, params, memory = built(loss=name)
+    made, params, memory = built(loss=name, r1=1e-3)
     for number, player in enumerate(made.players):
         own = params[player.name]
         of_own = lambda o, n=number: loss(made, params, memory, n, own=o)[0]  # noqa: E731
@@ -98,8 +98,18 @@ def test_each_player_moves_what_is_its_own_towards_its_own_end(name):
             assert all(np.any(leaf != 0) for leaf in jax.tree.leaves(gradient))
         moved = jax.tree.map(lambda p, g: p - 1e-3 * g, own, gradient)
         assert of_own(moved) < value
-    before, _ = made.measure(params, memory, BATCH, jax.random.key(0))
-    assert before.keys() == made.reports.keys()
+        was, became = (
+            {name: float(value_B @ weight_B) for name, (value_B, weight_B) in found.items()}
+            for found, _ in (
+                made.measure(p, memory, BATCH, jax.random.key(0))
+                for p in (params, params | {player.name: moved})
+            )
+        )
+        assert was.keys() == made.reports.keys()
+        if player.name == "generator":
+            assert became["d_fake"] > was["d_fake"]
+        else:
+            assert became["d_real"] - became["d_fake"] > was["d_real"] - was["d_fake"]
 
 
 def test_what_is_measured_of_an_example_does_not_depend_on_its_batch():

@@ -11,7 +11,7 @@ from test_train import stop_in
 from seqgen import config as configs
 from seqgen import likeness, looks, run_directory
 from seqgen.checkpoint import Checkpoints
-from seqgen.datasets import points
+from seqgen.datasets import digits, points
 from seqgen.errors import UsageError
 from seqgen.interrupt import Interrupt, Interrupted
 from seqgen.metrics import two_sample, verdict
@@ -258,3 +258,17 @@ def test_a_game_is_ended_by_samples_like_the_data_and_not_by_those_of_an_untrain
         4,
         8,
     ]
+
+
+def test_examples_are_drawn_from_the_whole_split_with_their_classes():
+    dataset = digits.make(digits.Options(batch_size=50, order="image"))
+    found = Found(0, {}, {}, digest="")
+    with Interrupt() as interrupt:
+        where = (found, dataset, "test")
+        all_N, class_N = likeness.examples(*where, 10_000, dataset.arrays, interrupt)
+        few_M, class_M = likeness.examples(*where, 100, dataset.arrays, interrupt)
+    place_M = [int(np.flatnonzero((all_N == one).all((1, 2, 3)))[0]) for one in few_M]
+    assert len(set(place_M)) == 100
+    assert sorted(place_M) == place_M
+    np.testing.assert_array_equal(class_M, class_N[place_M])
+    assert 0.3 < np.mean(np.asarray(place_M) < len(all_N) / 2) < 0.7

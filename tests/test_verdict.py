@@ -54,6 +54,28 @@ def test_planted_faults_are_named():
             assert found.sentence.startswith(f"{word}: ")
 
 
+def test_a_copier_is_named_where_data_repeat_themselves():
+    train, held_out, honest = drawn(3)
+    held_out[: N // 20], honest[: N // 20] = train[: N // 20], train[N // 20 : N // 10]
+    assert verdict.judged(train, held_out, honest, look=1).word != verdict.MEMORISED
+    found = verdict.judged(train, held_out, train[:N], look=1)
+    assert found.word == verdict.MEMORISED
+    assert (
+        "100.0 % of n=200 samples are training examples, of held-out data 5.0 %" in found.sentence
+    )
+
+
+def test_a_collapse_is_seen_however_many_samples_there_are():
+    train, held_out, _ = drawn(4)
+    random = np.random.RandomState(5)
+    kept = held_out[:20]
+    few, many = (kept[random.randint(20, size=n)] + 0.15 * random.randn(n, 2) for n in (N, 5 * N))
+    for samples in (few, many):
+        found = verdict.judged(train, held_out, samples, look=1)
+        assert found.neighbours.m == found.neighbours.n == N
+        assert found.word == verdict.COLLAPSED, found.sentence
+
+
 def test_honest_samplers_are_accused_no_more_often_than_alpha_over_all_looks():
     accused = 0
     for seed in range(25):

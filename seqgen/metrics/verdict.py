@@ -51,11 +51,13 @@ def judged(
 ) -> Verdict:
     """Collapsed, memorised, told apart or indistinguishable, the first of these that holds.
 
-    - Collapsed: the intervals of coverage and of recall are all below `least_coverage`. What is
-      merely wrong leaves the data uncovered too, but spreads around them, which recall shows. It
-      comes first, as samples that are all alike can look like copies.
+    - Collapsed: the intervals of coverage and of recall are all below `least_coverage`, of as many
+      generated examples as real ones: more would cover more. What is merely wrong leaves the data
+      uncovered too, but spreads around them, which recall shows. It comes first, as samples that
+      are all alike can look like copies.
     - Memorised: the nearest-neighbour test rejects, and surely more than 1 % of samples are as near
-      to the training set as 1 % of held-out data are.
+      to the training set as 1 % of held-out data are, or surely more are copies of training
+      examples than held-out data are.
     - Told apart: the kernel test or the classifier test against held-out data rejects.
     - Indistinguishable: none of that, at n held-out examples of the classifier test; what would
       have been noticed with the stated power is in the sentence.
@@ -76,7 +78,8 @@ def judged(
     permutations = min(PERMUTATIONS, math.ceil(2 / level))
     kernel = two_sample.kernel(held_out_NF, generated_MF, permutations=permutations, **how)
     classifier = two_sample.classifier(held_out_NF, generated_MF, **how)
-    neighbours = coverage.neighbours(held_out_NF, generated_MF, **how)
+    alike = min(most, len(held_out_NF), len(generated_MF))
+    neighbours = coverage.neighbours(held_out_NF, generated_MF, most=alike, seed=seed)
     copied = memorisation.nearest_neighbours(train_TF, held_out_NF, generated_MF, **how)
     found = (level, kernel, classifier, neighbours, copied)
     n = classifier.n
@@ -86,6 +89,10 @@ def judged(
     if copied.p_value <= level and copied.near.low > memorisation.NEAR:
         share = f"{100 * copied.near.value:.1f} % of n={copied.m} samples are nearer to the"
         reason = f"{share} training set than {100 * (1 - memorisation.NEAR):.0f} % of held-out data"
+        return Verdict(MEMORISED, f"{MEMORISED}: {reason}", *found)
+    if copied.p_value <= level and copied.copies.low > copied.copies_held_out.high:
+        share = f"{100 * copied.copies.value:.1f} % of n={copied.m} samples are training examples"
+        reason = f"{share}, of held-out data {100 * copied.copies_held_out.value:.1f} %"
         return Verdict(MEMORISED, f"{MEMORISED}: {reason}", *found)
     if min(kernel.p_value, classifier.p_value) <= level:
         right = f"a classifier is right on {100 * classifier.accuracy.value:.1f} % of n={n}"

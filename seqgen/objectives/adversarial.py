@@ -92,6 +92,12 @@ class Options:
             penalty_end="[0, 1]",
             gradient_penalty="(0, inf)",
         )
+        bounds = (self.gradient_penalty, self.r1, self.r2, self.spectral_norm or None)
+        if self.loss == "wasserstein" and bounds == (None,) * len(bounds):
+            yield (
+                "objective.loss=wasserstein has no end without a bound on slopes: set "
+                "objective.gradient_penalty (10 in Gulrajani et al. 2017), r1, r2 or spectral_norm"
+            )
         for name in self.augment:
             if name not in CHANGES:
                 yield str(unknown("objective.augment", name, CHANGES))
