@@ -80,7 +80,40 @@ def vanishing(straight):
     return lambda key: found | {"halvings over the sequence": 30.0}
 
 
+def augmented(better):
+    names = ("n real", "n real, n generated", "n generated", "2n real")
+    return lambda key: dict(zip(names, (0.9, 0.9 + better, 0.8, 0.95), strict=True))
+
+
+def biased(rare):
+    """A GAN that makes a share of the rarest group, and a VAE that makes all of it."""
+    ratio = lambda key: rare if key[:2] == ("gan", 0.01) else 1.2  # noqa: E731
+    return lambda key: {"generated ÷ real share": ratio(key)}
+
+
+def detected(*right):
+    numbers = ("as they are", "with noise", "resampled", "of another generator")
+    return lambda key: dict(zip(numbers, right, strict=True))
+
+
+def few_real(worse):
+    """What 64 real digits cost."""
+    changes = {"gap": 0.1, "coverage": -0.1, "accuracy of telling": 0.1, "abruptness": 0.1}
+    few = lambda key: worse * (key[:2] == ("digits", 64))  # noqa: E731
+    return lambda key: {number: 0.7 + few(key) * by for number, by in changes.items()}
+
+
+def sampled(plain):
+    accuracy = lambda key: plain if key[0] == "autoencoder" else 0.8  # noqa: E731
+    return lambda key: {"accuracy of telling": accuracy(key), "share lost": 0.1}
+
+
 PLANTED = {
+    "augment": (augmented(0.02), augmented(-0.02)),
+    "bias": (biased(0.5), biased(1.5)),
+    "detect": (detected(0.7, 0.6, 0.6, 0.6), detected(0.7, 0.6, 0.4, 0.6)),
+    "sample_size": (few_real(1), few_real(-1)),
+    "sampling": (sampled(0.9), sampled(0.7)),
     "vanishing": (vanishing(0.99), vanishing(0.5)),
     "activations": (
         reaching(sigmoid=-1.4, tanh=-0.2, relu=-0.1),
@@ -125,12 +158,13 @@ PLANTED = {
 
 
 def verdict(name, row, noise=0.0):
-    """The word for planted rows, seeds moved up and down in turn, each kind of run its own way."""
+    """The word for planted rows, seeds moved up and down in turn, each number in its own way."""
     claim, rows = study.load(FOLDER, name), {}
     kinds = list(dict.fromkeys(key[:-1] for key in claim.runs))
     for key in claim.runs:
         moved = noise * (1 + kinds.index(key[:-1])) * (-1) ** key[-1]
-        rows[key] = {number: value + moved for number, value in row(key).items()}
+        numbers = enumerate(row(key).items(), start=1)
+        rows[key] = {number: value + moved * n for n, (number, value) in numbers}
     finding = claim.conclude(rows)
     assert finding.picture[1:4] == b"PNG"
     words = [study.judged(c, f) for c, f in zip(claim.checks, finding.statistics, strict=True)]
@@ -145,6 +179,10 @@ def test_planted_numbers_decide(name):
         assert verdict(name, refuting) == REFUTED
         # what differs from seed to seed much more than what is claimed decides nothing
         assert verdict(name, supporting, noise=100.0) == INCONCLUSIVE
+
+
+def test_what_a_few_real_digits_may_have_done_by_chance_is_not_detected():
+    assert verdict("detect", detected(0.7, 0.6, 0.52, 0.6)) == INCONCLUSIVE
 
 
 def test_sixteen_seeds_of_twenty_are_too_few_to_decide():

@@ -124,3 +124,16 @@ def test_thinning_draws_each_example_once():
     found = samples.thinned(x_NF, 6, np.random.RandomState(0))
     assert len(np.unique(found)) == 6
     assert set(found.ravel()) <= set(x_NF.ravel())
+
+
+def test_an_error_that_runs_share_is_counted_beside_their_own():
+    """Against many sets of runs, each with an error of its own besides."""
+    random = np.random.RandomState(0)
+    hits = alone = 0
+    for _ in range(2000):
+        found = intervals.over_runs(random.randn(20) + random.randn())
+        alone += found.low <= 0 <= found.high
+        wide = intervals.shared(found, 1.0)
+        hits += wide.low <= 0 <= wide.high
+    assert 0.935 < hits / 2000 < 0.97
+    assert alone / 2000 < 0.5

@@ -95,3 +95,18 @@ def by_halves(
         Estimate(float(v), float(v - e), float(v + e))
         for v, e in zip(value_S, error_S, strict=True)
     ]
+
+
+def shared(estimate: Estimate, error: float) -> Estimate:
+    """The same where all runs also share an error, such as that of one test set.
+
+    Runs do not show it by how they differ. It is independent of what they show, so that the squares
+    of the two add up.
+
+    Args:
+      error: its standard error.
+    """
+    sides = SIDES * error
+    below, above = estimate.value - estimate.low, estimate.high - estimate.value
+    low, high = math.hypot(below, sides), math.hypot(above, sides)
+    return Estimate(estimate.value, estimate.value - low, estimate.value + high)
