@@ -75,6 +75,7 @@ def compare(
     if split not in dataset.num_batches:
         raise unknown("split", split, dataset.num_batches)
     refuse_search(first, how)
+    refuse_other_kinds(first, second)
     measured = [
         rows(run, runs.parameters(run, which), dataset, split, how, interrupt)
         for run in (first, second)
@@ -84,6 +85,20 @@ def compare(
             f"{first.workdir} and {second.workdir} are not measured by the same numbers"
         )
     return bootstrap.paired(*measured, first.objective.finalize)
+
+
+def refuse_other_kinds(first: Run, second: Run) -> None:
+    """Raises UsageError for likelihoods of other things: densities, levels, bits, greys as if bits.
+
+    They share a name, as each is the one that its run can have.
+    """
+    for part, field in (("model", "likelihood"), ("objective", "binarization")):
+        kinds = [run.config[part].get(field) for run in (first, second)]
+        if kinds[0] != kinds[1]:
+            raise UsageError(
+                f"{first.workdir} has {part}.{field}={kinds[0]} and {second.workdir} {kinds[1]}: "
+                "their likelihoods are of unlike things, which can't be compared"
+            )
 
 
 def file_name(split: str, second: Path, how: decoding.Options) -> str:

@@ -83,6 +83,18 @@ def check(options: NetworkOptions, spec: dict[str, Any]) -> tuple[int, ...]:
     return shape
 
 
+def refuse_lengths(length_B: jax.Array | None, model: str) -> None:
+    """Raises UsageError for series of unlike lengths, by a model that makes whole ones.
+
+    It would learn the padding as if it were data.
+    """
+    if length_B is not None:
+        raise UsageError(
+            f"model {model} makes series of one length, and those of the data differ: choose model "
+            "autoencoder, or data such as sines"
+        )
+
+
 def classes(spec: dict[str, Any], conditional: bool) -> int | None:
     """The number of classes that a conditional model is told, None for one that is told none.
 

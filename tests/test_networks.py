@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from seqgen import config as configs
 from seqgen import decoders, networks
 from seqgen.errors import UsageError
 
@@ -118,3 +119,25 @@ def test_tokens_and_bad_options_are_refused():
     for word in ("did you mean 'conv'", "must be equal", "activation", "latent_size"):
         assert word in problems
     assert list(networks.NetworkOptions(encoder="conv", encoder_sizes=()).problems())
+
+
+@pytest.mark.parametrize(("model", "objective"), [("vae", "elbo"), ("gan", "adversarial")])
+def test_series_of_unlike_lengths_are_no_data_for_what_makes_whole_ones(model, objective):
+    c = configs.default(dataset="sines", model=model, objective=objective)
+    c.model.encoder = c.model.decoder = "recurrent"
+    c.model.encoder_sizes = c.model.decoder_sizes = (4,)
+    c.dataset.length, c.dataset.batch_size, c.model.latent_size = 8, 3, 2
+    if model == "vae":
+        c.model.likelihood = "gaussian"
+    data = configs.part("dataset", "sines").make(configs.options(c, "dataset"))
+    made = configs.assemble(c, data.spec)
+    batch = data.batch(data.arrays, "train", jnp.int32(0), jax.random.key(0))
+    params, memory = jax.eval_shape(made.init, jax.random.key(0), batch)
+    batch, player = batch | {"length_B": jnp.asarray([8, 5, 3])}, made.players[0]
+    clock = (jnp.int32(0), jax.random.key(1))
+
+    def loss(params, memory):
+        return player.loss(params[player.name], params, memory, batch, clock)
+
+    with pytest.raises(UsageError, match=f"model {model} makes series of one length"):
+        jax.eval_shape(loss, params, memory)

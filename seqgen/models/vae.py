@@ -87,7 +87,8 @@ class VAE(nn.Module):
     ) -> tuple[jax.Array, jax.Array]:
         """(mean, log-variance) of q(z | x), both [B, Z]."""
         del train  # these networks draw nothing
-        features_BF = self.encoder(x, self._label(label_B), length_B)
+        networks.refuse_lengths(length_B, "vae")
+        features_BF = self.encoder(x, self._label(label_B), None)
         return self.mean(features_BF), bounded(self.log_variance(features_BF))
 
     def decode(self, z_BZ: jax.Array, label_B: jax.Array | None = None) -> jax.Array:

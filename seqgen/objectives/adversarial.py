@@ -17,6 +17,7 @@ from seqgen import spectral
 from seqgen.augmentation import CHANGES, augmented
 from seqgen.errors import UsageError, not_among, out_of_range, unknown
 from seqgen.metrics import Meaning
+from seqgen.networks import refuse_lengths
 from seqgen.objectives import (
     Batch,
     Clock,
@@ -144,6 +145,7 @@ def _init(game: Game, key: jax.Array, batch: Batch) -> tuple[Params, Memory]:
 
 
 def _of_discriminator(game, own, params: Params, memory: Memory, batch: Batch, clock: Clock):
+    refuse_lengths(batch.get("length_B"), "gan")
     key_z, key_mix = jax.random.split(clock[1])
     z_BZ = jax.random.normal(key_z, (len(batch["weight_B"]), game.model.options.latent_size))
     real, fake, d = _scores(game, own, params["generator"], batch, z_BZ)
