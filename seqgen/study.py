@@ -33,6 +33,8 @@ from seqgen.run_state import State
 from seqgen.session import refuse_another_run
 from seqgen.study_report import spoken
 
+TIME = "time.json"  # of a claim's training
+
 
 def names(folder: Path) -> list[str]:
     return sorted(file.stem for file in folder.glob("[a-z]*.py"))
@@ -42,7 +44,11 @@ def load(folder: Path, name: str) -> Claim:
     """Raises UsageError for a name that is none of the folder's claims, or a file that fails."""
     if name not in names(folder):
         raise unknown("claim", name, names(folder))
-    return own.call("claim", str(folder / f"{name}.py"), "get_claim")
+    file = str(folder / f"{name}.py")
+    found = own.call("claim", file, "get_claim")
+    if not isinstance(found, Claim):
+        raise UsageError(f"{file}: get_claim returns no Claim but {type(found).__name__}")
+    return found
 
 
 def minutes_left(claim: Claim, workdir: Path) -> float:
@@ -70,14 +76,18 @@ def study(folder: Path, name: str, workdir: Path, *, compilation_cache: bool) ->
     before = stored(place)
     written = run_directory.file_digest(folder / f"{name}.py")  # before anything is measured
     say(f"{name}: {claim.sentence}")
-    where, missing = trained(claim, workdir, compilation_cache)
+    where = trained(claim, workdir, place, compilation_cache)
     seen, rows = {key: evidence.load(path) for key, path in where.items()}, {}
-    for number, key in enumerate(seen, start=1):
-        say(f"[{number}/{len(where)}] {spoken(key)}: measuring")
-        rows[key] = claim.measure(key, seen)
-    finding = claim.conclude(rows)
-    pairs = zip(claim.checks, finding.statistics, strict=True)
-    checks = [checked(check, found) for check, found in pairs]
+    try:
+        for number, key in enumerate(seen, start=1):
+            say(f"[{number}/{len(where)}] {spoken(key)}: measuring")
+            rows[key] = claim.measure(key, seen)
+        finding = claim.conclude(rows)
+        pairs = zip(claim.checks, finding.statistics, strict=True)
+        checks = [checked(check, found) for check, found in pairs]
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {error}"  # the runs stand, and are used again
+        raise UsageError(f"{folder / name}.py could not decide: {reason}") from error
     seconds = round(time.monotonic() - began, 1)
     result = {
         "claim": name,
@@ -90,8 +100,7 @@ def study(folder: Path, name: str, workdir: Path, *, compilation_cache: bool) ->
             {"run": where[key], "of": key, "measured": run_directory.spelled(row)}
             for key, row in rows.items()
         ],
-        # measuring again does not tell what the runs took
-        "seconds": before.get("seconds", seconds) if not missing else seconds,
+        "seconds": training_seconds(place) or before.get("seconds", seconds),
         "superseded": superseded(before, checks),
     }
     place.mkdir(parents=True, exist_ok=True)
@@ -102,10 +111,11 @@ def study(folder: Path, name: str, workdir: Path, *, compilation_cache: bool) ->
     return result
 
 
-def trained(
-    claim: Claim, workdir: Path, compilation_cache: bool
-) -> tuple[dict[Key, Path], list[Key]]:
-    """Where the claim's runs are, all of them finished, and which had to be trained for it."""
+def trained(claim: Claim, workdir: Path, place: Path, compilation_cache: bool) -> dict[Key, Path]:
+    """Where the claim's runs are, all of them finished.
+
+    The time that their training takes is added to what it took in earlier sittings.
+    """
     where = {key: trials.directory(config, workdir) for key, config in claim.runs.items()}
     for key, config in claim.runs.items():
         refuse_another_run(configs.settled(config, None), where[key])
@@ -113,12 +123,25 @@ def trained(
     for number, key in enumerate(where, start=1):
         state = "to be trained" if key in missing else "finished before"
         say(f"[{number}/{len(where)}] {spoken(key)}: {state}, {where[key]}")
-    lanes.train(
-        [claim.runs[key] for key in missing],
-        [where[key] for key in missing],
-        compilation_cache=compilation_cache,
-    )
-    return where, missing
+    began = time.monotonic()
+    try:
+        lanes.train(
+            [claim.runs[key] for key in missing],
+            [where[key] for key in missing],
+            compilation_cache=compilation_cache,
+        )
+    finally:
+        if missing:
+            place.mkdir(parents=True, exist_ok=True)
+            spent = round(training_seconds(place) + time.monotonic() - began, 1)
+            run_directory.write_json(place / TIME, {"training_seconds": spent})
+    return where
+
+
+def training_seconds(place: Path) -> float:
+    """What training the runs of a claim has taken, all sittings together; 0 if nothing had to."""
+    file, name = place / TIME, "training_seconds"
+    return run_directory.read_json(file, (name,))[name] if file.exists() else 0.0
 
 
 def stored(place: Path) -> dict[str, Any]:
@@ -219,6 +242,7 @@ def main(
     folder: Path, name: str | None, budget: float, workdir: Path, *, compilation_cache: bool
 ) -> None:
     """The verb: one claim of the folder, or all where none is named."""
+    run_directory.refuse_file(workdir)
     # one process trains runs of all batch sizes: as many devices as any of them may use
     backend.start(environment.cores(), compilation_cache=compilation_cache)
     if name is None:

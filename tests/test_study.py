@@ -125,6 +125,43 @@ def test_measuring_again_does_not_tell_another_time(folder, trained, monkeypatch
     assert studied(folder, "toy")["seconds"] == first
 
 
+def test_the_time_of_a_study_is_that_of_all_its_sittings(folder, trained, monkeypatch):
+    write(folder, "toy")
+    clock = iter(range(0, 10**6, 1000))
+    whole, left = study.lanes.train, [Interrupted("SIGTERM")]
+
+    def train(*runs, **how):
+        if left:
+            raise left.pop()
+        whole(*runs, **how)
+
+    monkeypatch.setattr(study.lanes, "train", train)
+    monkeypatch.setattr(study.time, "monotonic", lambda: float(next(clock)))
+    with pytest.raises(Interrupted):
+        studied(folder, "toy")
+    assert studied(folder, "toy")["seconds"] == 2000
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("return None", "get_claim returns no Claim but NoneType"),
+        ("CHECKS.pop()", "could not be loaded: AttributeError"),
+        ("global measure; measure = lambda key, runs: runs[key]['loss']", "TypeError"),
+        ("global conclude; conclude = lambda rows: claims.Finding((), b'')", "ValueError: zip()"),
+    ],
+)
+def test_a_claim_that_is_wrong_is_one_sentence_that_names_it(folder, trained, capsys, wrong, said):
+    write(folder, "wrong", change=wrong)
+    write(folder, "right")
+    with pytest.raises(Failure, match="not decided: wrong"):
+        every(folder)
+    out = capsys.readouterr().out
+    (line,) = [line for line in out.splitlines() if line.startswith("wrong not decided")]
+    assert f"{folder / 'wrong.py'}" in line and said in line
+    assert f"right {SUPPORTED}" in out
+
+
 def test_what_cannot_be_begun_leaves_the_others_their_verdicts(folder, trained, capsys):
     """A file that fails, and a damaged run."""
     write(folder, "broken", change="wrong = name")
