@@ -30,6 +30,12 @@ def define_workdir(values: flags.FlagValues) -> None:
     define_path("workdir", "the run's directory", values)
 
 
+def define_report(values: flags.FlagValues) -> None:
+    define_path(
+        "workdir", "of a run, of runs with several seeds, a sweep, studies or diagnoses", values
+    )
+
+
 def define_cache(values: flags.FlagValues) -> None:
     text = "keep compiled programs in the user's cache directory"
     flags.DEFINE_bool("compilation_cache", True, text, flag_values=values)
@@ -181,11 +187,11 @@ def define_sweep(values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string("slurm", [], text, flag_values=values)
 
 
-def minutes(given: flags.FlagValues) -> float | None:
-    """What `--time_limit` says. Raises UsageError for what no clock reaches."""
-    limit = given.time_limit
+def minutes(given: flags.FlagValues, name: str) -> float | None:
+    """What the flag of that name says. Raises UsageError for what no clock reaches."""
+    limit = given[name].value
     if limit is not None and not math.isfinite(60 * limit):
-        raise UsageError(f"--time_limit must be a number of minutes, not {limit}")
+        raise UsageError(f"--{name} must be a number of minutes, not {limit}")
     return limit
 
 

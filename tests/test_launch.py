@@ -128,6 +128,11 @@ def test_help_lists_the_verbs_and_their_flags(capsys):
     code, out, _ = launched(capsys, "generate", "--help")
     assert code == 0
     assert "--temperature" in out
+    for verb in launch.VERBS:
+        code, out, _ = launched(capsys, verb, "--help")
+        assert code == 0
+        assert ("--config=FILE" in out) == (verb in ("train", "diagnose", "sweep"))
+        assert "flagfile" not in out
 
 
 def test_list_names_experiments_and_parts(capsys):
