@@ -289,13 +289,17 @@ def to_json(config: config_dict.ConfigDict) -> dict[str, Any]:
 
 
 def from_json(stored: dict[str, Any]) -> config_dict.ConfigDict:
-    """The config that `to_json` stored, typed again by the parts' own defaults."""
+    """The config that `to_json` stored, typed again by the parts' own defaults.
+
+    Raises UsageError for what is none, or that of another version.
+    """
     try:
         config = default(**{kind: stored[kind]["name"] for kind in PARTS})
         _fill(config, stored)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
+        said = str(error).partition(" and cannot be added")[0].strip("'\"")
         raise UsageError(
-            f"the stored config does not fit this version of seqgen: {error}"
+            f"the stored config does not fit this version of seqgen: {said}"
         ) from error
     return config
 

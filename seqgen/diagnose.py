@@ -197,6 +197,7 @@ def of_config(
         raise UsageError(
             f"{workdir} holds a run: leave out --config to diagnose that, or give another --workdir"
         )
+    run_directory.refuse_file(workdir)
     backend.start(rows=1, compilation_cache=compilation_cache)
     title = f"{config.dataset.name}, {config.model.name}"
     if text is not None:

@@ -19,7 +19,11 @@ Rows = list[tuple[Any, ...]]
 def records(workdir: Path) -> dict[Path, dict[str, Any]]:
     """The diagnoses that a directory has, by their files."""
     files = sorted((workdir / FOLDER).glob("*.json"))
-    return {file: run_directory.read_json(file, ()) for file in files}
+    found = {file: run_directory.read_json(file, ("split",)) for file in files}
+    for file, one in found.items():
+        keys = ("points",) if "grid" in one else ("title", "layers")
+        run_directory.refuse_without(one, keys, file)
+    return found
 
 
 def section(workdir: Path) -> str:

@@ -123,7 +123,10 @@ def train_group(group: Sequence[Run], compilation_cache: bool) -> dict[Path, Exc
             return failed
         interrupt = stack.enter_context(Interrupt())
         screen = stack.enter_context(Progress(Path(os.devnull)))
-        program = Program(Shared([config for config, _ in held]))
+        try:
+            program = Program(Shared([config for config, _ in held]))
+        except OWN as error:  # of what they share, such as a missing file of data
+            return failed | {workdir: error for _, workdir in held}
         at_once = program.shared.lanes.at_once
         for first in range(0, len(held), at_once):
             failed |= train_wave(program, held[first : first + at_once], interrupt, screen)

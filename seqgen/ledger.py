@@ -14,14 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ml_collections import config_dict
-
 from seqgen import config as configs
 from seqgen import run_directory
 from seqgen.backends import End, Job
 from seqgen.errors import UsageError
 from seqgen.interrupt import Interrupted
-from seqgen.run_state import State, status
+from seqgen.run_state import State, status, stored_config
 from seqgen.trials import Trial
 
 KEYS = ("experiment", "grid", "file", "command", "around", "trials")
@@ -65,6 +63,14 @@ def refuse_another_config(
         )
 
 
+def sweeps_before(earlier: dict[str, Any] | None, grid: str | None, file: Path | None) -> int:
+    """How often the directory has been given another sweep before this one."""
+    if earlier is None:
+        return 0
+    same = earlier["grid"] == grid and earlier["file"] == (None if file is None else str(file))
+    return earlier.get("earlier", 0) + (not same)
+
+
 def all_trials(earlier: dict[str, Any] | None, trials: Sequence[Trial], workdir: Path) -> list[Any]:
     """The trials of the directory for `sweep.json`: those of earlier sweeps first, each once.
 
@@ -83,15 +89,12 @@ def all_trials(earlier: dict[str, Any] | None, trials: Sequence[Trial], workdir:
         row = chosen
         if any(name not in chosen for name in names):
             with contextlib.suppress(UsageError):
-                stored = made[digest].config if digest in made else _stored_config(workdir / run)
+                stored = made[digest].config if digest in made else stored_config(workdir / run)
                 fields = configs.fields(stored)
-                row = {name: chosen.get(name, fields.get(name)) for name in names}
+                row = dict.fromkeys(names) | fields | chosen
+        row = {name: row[name] for name in names if name in row}  # in one order
         listed.append({"digest": digest, "run": run, "chosen": row})
     return listed
-
-
-def _stored_config(run: Path) -> config_dict.ConfigDict:
-    return configs.from_json(run_directory.read_json(run / "config.json"))
 
 
 def write_configs(workdir: Path, found: Sequence[Trial], states: dict[str, State]) -> None:

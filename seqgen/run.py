@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from ml_collections import config_dict
 
 from seqgen import config as configs
-from seqgen import run_directory
+from seqgen import run_directory, run_state
 from seqgen.checkpoint import Checkpoints
 from seqgen.errors import UsageError
 from seqgen.models import has_steps
@@ -44,7 +44,7 @@ def load(workdir: Path) -> Run:
     """Raises UsageError where the directory holds no run."""
     if not (workdir / "config.json").exists():
         raise UsageError(f"{workdir} holds no run: config.json is missing")
-    config = configs.from_json(run_directory.read_json(workdir / "config.json", configs.PARTS))
+    config = run_state.stored_config(workdir)
     spec = run_directory.read_json(workdir / "spec.json", SPEC)
     recorded = run_directory.read_json(workdir / "environment.json", ("fingerprint",))
     decides = {name: configs.to_json(config)[name] for name in OF_OBJECTIVE}

@@ -84,10 +84,21 @@ def read_json(path: str | os.PathLike, keys: Iterable[str] = ()) -> Any:
         raise UsageError(f"{path} does not exist") from error
     except ValueError as error:  # says the line and column, or the byte
         raise UsageError(f"{path} is not JSON: {error}") from error
+    refuse_without(found, keys, path)
+    return found
+
+
+def refuse_without(found: Any, keys: Iterable[str], path: str | os.PathLike) -> None:
+    """Raises UsageError unless what a file holds is an object that has these keys."""
     for key in keys:
         if not isinstance(found, dict) or key not in found:
             raise UsageError(f"{path} is damaged: {key} is missing")
-    return found
+
+
+def refuse_file(workdir: Path) -> None:
+    """Raises UsageError for a place that is no directory, before anything is made there."""
+    if workdir.exists() and not workdir.is_dir():
+        raise UsageError(f"{workdir} is no directory; give another --workdir")
 
 
 def folder(workdir: str | os.PathLike, name: str) -> Path:

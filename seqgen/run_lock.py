@@ -56,7 +56,7 @@ def is_held(workdir: str | os.PathLike) -> bool:
     path = Path(workdir) / ".lock"
     try:
         descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     try:
         return not _take(descriptor, path, fcntl.LOCK_SH)  # shared, so that two may look at once

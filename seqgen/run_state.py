@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from ml_collections import config_dict
+
 from seqgen import config as configs
 from seqgen import run_directory, run_lock
 from seqgen.errors import UsageError
@@ -38,6 +40,16 @@ SAID = {
 }
 
 
+def stored_config(run: Path) -> config_dict.ConfigDict:
+    """The config that a run directory has. Raises UsageError, which names the file."""
+    file = run / "config.json"
+    stored = run_directory.read_json(file, configs.PARTS)
+    try:
+        return configs.from_json(stored)
+    except UsageError as error:
+        raise UsageError(f"{file}: {error}") from error
+
+
 def status(run: Path) -> dict[str, Any] | None:
     """What the run has said of itself last. Raises UsageError where that is damaged."""
     return run_directory.read_status(run) if (run / "status.json").exists() else None
@@ -50,7 +62,7 @@ def state(run: Path) -> State:
     says that it is running, and one that has just begun again that it failed.
     """
     if (run / "config.json").exists():
-        run_directory.read_json(run / "config.json", configs.PARTS)
+        stored_config(run)
     said = status(run)
     if said is not None and said["status"] not in SAID:
         raise UsageError(f"{run / 'status.json'} is damaged: its status is {said['status']!r}")

@@ -24,6 +24,7 @@ from seqgen import (
     plan,
     processes,
     run_directory,
+    run_state,
 )
 from seqgen import config as configs
 from seqgen import step as steps
@@ -209,10 +210,7 @@ def lay_out(
 
 def stored_config(workdir: Path) -> config_dict.ConfigDict | None:
     """The config of the run that the directory holds, None if it holds none."""
-    file = workdir / "config.json"
-    if not file.exists():
-        return None
-    return configs.from_json(run_directory.read_json(file, configs.PARTS))
+    return run_state.stored_config(workdir) if (workdir / "config.json").exists() else None
 
 
 def record(

@@ -9,6 +9,7 @@ from seqgen.progress import duration
 
 VERDICT = "verdict.json"
 KEYS = ("claim", "sentence", "verdict", "checks", "references", "runs", "seconds")
+OF_CHECK = ("statistic", "threshold", "above", "found", "verdict")
 HEADER = ("claim", "verdict", "it says", "checks that stand", "time")
 CHECKS = ("claim", "statistic", "found", "claimed", "verdict")
 BESIDE = ("claim", "beside", "value", "source")  # published, or what knowing nothing gives
@@ -23,6 +24,9 @@ def write(workdir: Path) -> Path:
     """Writes report.md and report.html of a directory of studies; returns the page's path."""
     files = verdicts(workdir)
     found = {file.parent: run_directory.read_json(file, KEYS) for file in files}
+    for file, one in zip(files, found.values(), strict=True):
+        for check in one["checks"]:
+            run_directory.refuse_without(check, OF_CHECK, file)
     title = f"{workdir.resolve().name}: {page.counted([one['verdict'] for one in found.values()])}"
     rows = [row(one) for one in found.values()]
     measured = [line for one in found.values() for line in checks(one)]

@@ -86,6 +86,7 @@ def grouped(todo: Sequence[Trial], slots: int) -> list[list[Trial]]:
 
 def look(definition: Definition, workdir: Path, manner: Manner) -> str:
     """What a sweep would do, as text; writes nothing."""
+    run_directory.refuse_file(workdir)
     found = definition.trials
     states = standing_now(found, workdir, queued_jobs(workdir))
     earlier_sweep(definition, workdir, states)
@@ -212,7 +213,9 @@ def record(definition: Definition, workdir: Path, states: dict[str, State]) -> N
     earlier = earlier_sweep(definition, workdir, states)
     ledger.write_configs(workdir, definition.trials, states)
     listed = ledger.all_trials(earlier, definition.trials, workdir)
-    run_directory.write_json(workdir / "sweep.json", definition._asdict() | {"trials": listed})
+    before = ledger.sweeps_before(earlier, definition.grid, definition.file)
+    here = {"trials": listed, "earlier": before}
+    run_directory.write_json(workdir / "sweep.json", definition._asdict() | here)
 
 
 def run(

@@ -54,9 +54,9 @@ def sentence(results: Results) -> str:
     stand = standings.counted(trial.state for trial in results.trials)
     return (
         f"{results.definition}. {len(results.trials)} trials: {stand}. "
-        "Trials are compared by the "
-        f"{watched(results)} in validation of their best checkpoint ({better} is better), which is "
-        "the number that chose it. Intervals are over seeds, of trials that are done."
+        f"Trials are compared by the {watched(results)} in validation of the checkpoint that each "
+        f"is known by ({better} is better): the best by its config's monitor, the latest where it "
+        "has none. Intervals are over seeds, of trials that are done."
     )
 
 

@@ -88,7 +88,7 @@ def load(workdir: Path) -> Results:
     """
     definition, chosen = defined(workdir)
     looks = dict(zip(chosen, run_state.look_at(chosen), strict=True))
-    watched, meanings, monitors = None, {"loss": Meaning("", larger_is_better=False)}, {}
+    watched, meanings, monitors = None, {}, {}
     seen, found = set(), {}
     for run, (state, wrong) in looks.items():
         if state is State.DAMAGED:
@@ -108,6 +108,7 @@ def load(workdir: Path) -> Results:
             continue
         monitors[run] = config.monitor
         watched = watched or config.monitor or "loss"
+    meanings = {"loss": Meaning("", larger_is_better=False)} | meanings  # where no run says it
     for run, (state, _) in looks.items():
         if run not in found:
             found[run] = trial(
@@ -122,7 +123,11 @@ def defined(workdir: Path) -> tuple[str, dict[Path, dict[str, Any]]]:
     if not is_sweep and (of_seeds := trials.seeds(workdir)):
         return f"{len(of_seeds)} seeds", {run: {SEED: n} for n, run in of_seeds.items()}
     stored = run_directory.read_json(workdir / "sweep.json", ("experiment", "trials"))
-    named = (stored[name] for name in ("experiment", "grid", "file") if stored.get(name))
+    for one in stored["trials"]:
+        run_directory.refuse_without(one, ("run", "chosen"), workdir / "sweep.json")
+    named = [stored[name] for name in ("experiment", "grid", "file") if stored.get(name)]
+    if stored.get("earlier"):
+        named.append(f"and {stored['earlier']} earlier")
     return ", ".join(named), {workdir / one["run"]: one["chosen"] for one in stored["trials"]}
 
 

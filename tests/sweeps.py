@@ -18,6 +18,12 @@ def adding(**changes: Any) -> config_dict.ConfigDict:
     return config
 
 
+def copying() -> config_dict.ConfigDict:
+    config = configs.default(dataset="copying", model="many_to_many", objective="likelihood")
+    config.dataset.test_size = 20
+    return config
+
+
 def run(
     workdir: Path,
     config: config_dict.ConfigDict,

@@ -374,6 +374,18 @@ def test_a_config_that_is_damaged_or_bad_fails_alone_in_its_group(tmp_path, monk
         group.train_group(file)
 
 
+def test_what_a_group_lacks_is_each_of_its_runs_failure(tmp_path, monkeypatch):
+    def shared(configs):
+        raise UsageError("the data are missing")
+
+    monkeypatch.setattr(lanes, "Shared", shared)
+    pair = [(changed(tiny("likelihood"), seed=n), tmp_path / str(n)) for n in range(2)]
+    failed = lanes.train_group(pair, False)
+    assert {place: str(error) for place, error in failed.items()} == {
+        place: "the data are missing" for _, place in pair
+    }
+
+
 @pytest.mark.parametrize("kinds", [(UsageError, UsageError), (UsageError, Failure)])
 def test_what_is_refused_is_bad_input_unless_something_failed(tmp_path, monkeypatch, kinds):
     c, raised = tiny("likelihood"), iter(kinds)

@@ -1,10 +1,12 @@
 """The page of studies says what their records say."""
 
+import json
 import re
 
 import pytest
 
-from seqgen import report, run_directory
+import launch
+from seqgen import report, run_directory, study_report
 from seqgen.errors import UsageError
 
 FOUND = {"value": 0.75, "low": 0.5, "high": 1.0}
@@ -63,3 +65,19 @@ def test_verdicts_stand_in_a_table_with_their_checks_pictures_and_links(studies)
 def test_a_directory_with_nothing_to_report_of_is_refused(studies):
     with pytest.raises(UsageError, match="runs holds no run, no sweep, no verdict"):
         report.report(studies / "runs")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "missing"),
+    [
+        ("toy/verdict.json", dict.fromkeys(study_report.KEYS, "") | {"checks": [{}]}, "statistic"),
+        ("sweep.json", {"experiment": "a", "trials": [{}]}, "run"),
+        ("diagnoses/valid-0.json", {"split": "valid"}, "title"),
+        ("diagnoses/valid-0.json", {"split": "valid", "grid": "seed=1"}, "points"),
+    ],
+)
+def test_a_damaged_record_is_one_sentence(tmp_path, capsys, file, content, missing):
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text(json.dumps(content))
+    assert launch.main(["launch.py", "report", f"--workdir={tmp_path}"]) == 2
+    assert capsys.readouterr().err == f"error: {tmp_path / file} is damaged: {missing} is missing\n"

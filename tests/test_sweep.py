@@ -14,7 +14,7 @@ import runs
 
 import launch
 from seqgen import config as configs
-from seqgen import lanes, ledger, run_directory, run_lock, run_state, sweep
+from seqgen import lanes, ledger, run_directory, run_lock, run_state, sweep, sweep_results
 from seqgen.backends import End, Job, local
 from seqgen.errors import Failure, UsageError
 from seqgen.interrupt import Interrupt, Interrupted
@@ -83,6 +83,29 @@ def test_what_is_done_is_not_done_again_and_another_sweep_adds_its_trials(tmp_pa
     for trial in stored["trials"]:
         assert trial["run"] == f"runs/{trial['digest'][:16]}"
         assert run_directory.read_status(tmp_path / trial["run"])["status"] == "DONE"
+
+
+def test_a_setting_is_one_in_whatever_order_its_fields_are_named(tmp_path):
+    swept(tmp_path, "model.cell=lstm; optimizer.learning_rate=1e-3; seed=0..1")
+    swept(tmp_path, "optimizer.learning_rate=1e-3; model.cell=lstm; seed=2..3")
+    results = sweep_results.load(tmp_path)
+    assert [one.of for one in sweep_results.settings(results)] == [4]
+    assert results.definition.endswith("seed=2..3, and 1 earlier")
+    swept(tmp_path, "optimizer.learning_rate=1e-3; model.cell=lstm; seed=2..3")
+    assert sweep_results.load(tmp_path).definition == results.definition
+
+
+def test_a_run_of_a_field_that_is_no_more_is_named_and_the_others_go_on(tmp_path, capsys):
+    swept(tmp_path, "seed=0")
+    run = tmp_path / defined("seed=0").trials[0].run
+    stored = json.loads((run / "config.json").read_text())
+    stored["model"]["gone"] = 1
+    (run / "config.json").write_text(json.dumps(stored))
+    with pytest.raises(Failure, match="1 done, 1 damaged"):
+        swept(tmp_path, "seed=0,1")
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "does not fit" in line]
+    assert f"{run / 'config.json'}: the stored config does not fit" in line
+    assert 'Key "gone" does not exist' in line and len(line) < 300
 
 
 def test_a_sweep_around_another_config_is_refused(tmp_path):
@@ -456,6 +479,10 @@ def test_a_dry_run_shows_all_and_writes_nothing(tmp_path):
         (
             ["--config=experiments/adding.py", "--grid=seed=1", "--time_limit=nan"],
             "--time_limit must be a number of minutes, not nan",
+        ),
+        (
+            ["--config=experiments/adding.py", "--grid=seed=1", "--dry_run", "--workdir=launch.py"],
+            "launch.py is no directory; give another --workdir",
         ),
         (["--sweep=nowhere.py"], "unknown sweep 'nowhere.py'"),
         (["--sweep=experiments/adding.py"], "no attribute 'get_sweep'"),

@@ -249,6 +249,25 @@ def test_experiments_of_other_parts_and_monitors_stand_in_one_table(tmp_path):
     assert "sweep.py. 3 trials: 3 done." in report.report(tmp_path).read_text()
 
 
+def test_what_an_objective_says_of_its_loss_ranks_and_names_it(tmp_path):
+    def page(name, config):
+        sweeps.sweep(tmp_path / name, [{"seed": 0}, {"seed": 1}])
+        for seed, loss in enumerate((0.3, 0.6)):
+            sweeps.run(tmp_path / name / "runs" / str(seed), config, {10: loss}, {"loss": loss})
+        results = sweep_results.load(tmp_path / name)
+        ranked = sorted(results.trials, key=lambda t: sweep_results.rank(results, t.best))
+        return sweep_report.sentence(results), [t.best for t in ranked]
+
+    game = configs.default(dataset="points", model="gan", objective="adversarial")
+    game.monitor, game.model.latent_size = None, 2
+    said, ranked = page("game", game)  # a discriminator that loses has a good adversary
+    assert "by the loss in validation" in said and "(larger is better)" in said
+    assert ranked == [0.6, 0.3]
+    said, ranked = page("text", sweeps.copying())
+    assert "by the loss [nats] in validation" in said and "(smaller is better)" in said
+    assert ranked == [0.3, 0.6]
+
+
 def test_trials_of_the_same_parts_may_watch_what_only_some_of_them_report(tmp_path, monkeypatch):
     """As a text of words has no bits per character, and one of characters has."""
     every = predictions.reports
