@@ -6,7 +6,12 @@ Bai, Kolter & Koltun 2018, table 1, about 16,000 parameters each, one run: 0.020
 network whose recurrence is linear, a random orthogonal matrix that stays as it is, so that nothing
 is lost or grows on the way (compare Henaff, Szlam & LeCun 2016, and the echo state networks of
 Jaeger 2001); what is learnt is the 2,009 numbers that read and write it, in 2,000 steps, 3 seeds.
-"Far below chance" is a tenth of it. Not run yet.
+"Far below chance" is a tenth of it.
+
+SUPPORTED, in 13 minutes on one CPU core that other processes shared: 1.4e-5 nats (0.7e-5 to
+2.0e-5), less than the convolutions' 3.5e-5. After 150 steps, 20 seconds, it is 0.001 already. What
+it takes is to leave the recurrent weights alone: learnt too, by the same optimizer at a tenth of
+its rate, one seed stays at chance (0.0206 nats after 800 steps).
 """
 
 from pathlib import Path
@@ -32,7 +37,7 @@ def get_claim() -> claims.Claim:
     changes |= {"model.hidden_size": 100, "optimizer.frozen": "w_h"}
     runs = claims.over_seeds(("linear RNN",), experiment, changes, SEEDS)
     sentence = "a recurrent network of at most 16,000 parameters copies digits over 1,000 steps"
-    return claims.Claim(sentence, None, runs, CHECKS, measure, conclude, REFERENCES)
+    return claims.Claim(sentence, 13, runs, CHECKS, measure, conclude, REFERENCES)
 
 
 def measure(key: claims.Key, runs: dict[claims.Key, evidence.Evidence]) -> dict[str, float]:
