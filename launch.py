@@ -221,30 +221,24 @@ class Verb(NamedTuple):
     define: Callable[[flags.FlagValues], None]
     needs: str | None  # the flag that must be given
     complete: Callable[[list[str], flags.FlagValues], list[str]] = verb_config.as_given
-    of_config: str = ""  # the flags that fields of configs are, for the help
 
 
-CONFIG = (
-    "  --config=FILE[:VARIANT]: the experiment\n"
-    "  --config.FIELD=VALUE: changes a field of it, such as --config.optimizer.learning_rate=1e-3"
-)
 VERBS = {
-    "train": Verb(run_train, command_line.define_train, None, verb_config.of_train, CONFIG),
+    "train": Verb(run_train, command_line.define_train, None, verb_config.of_train),
     "evaluate": Verb(
         run_evaluate,
         command_line.define_evaluate,
         "workdir",
         verb_config.of_evaluate,
-        "  --config.dataset.FIELD=VALUE: other data of the run's dataset, such as longer ones",
     ),
     "compare": Verb(run_compare, command_line.define_compare, "workdir"),
     "generate": Verb(run_generate, command_line.define_generate, "workdir"),
     "diagnose": Verb(
-        run_diagnose, command_line.define_diagnose, "workdir", verb_config.of_diagnose, CONFIG
+        run_diagnose, command_line.define_diagnose, "workdir", verb_config.of_diagnose
     ),
     "verify": Verb(run_verify, command_line.define_verify, "file"),
     "export": Verb(run_export, command_line.define_export, "workdir"),
-    "sweep": Verb(run_sweep, command_line.define_sweep, None, verb_config.of_sweep, CONFIG),
+    "sweep": Verb(run_sweep, command_line.define_sweep, None, verb_config.of_sweep),
     "study": Verb(run_study, command_line.define_study, None),
     "report": Verb(run_report, command_line.define_report, "workdir"),
     "list": Verb(run_list, lambda values: None, None),
@@ -276,10 +270,11 @@ def dispatch(argv: list[str]) -> int:
     if name not in VERBS:
         raise unknown("verb", name, VERBS)
     if "--help" in argv:
-        values = flags.FlagValues()
-        VERBS[name].define(values)
-        told = (values.get_help(include_special_flags=False), VERBS[name].of_config)
-        print("\n".join(filter(None, told)))
+        verb, values = VERBS[name], flags.FlagValues()
+        verb.define(values)
+        print(
+            values.get_help(include_special_flags=False) + verb_config.HELP.get(verb.complete, "")
+        )
         return DONE
     return VERBS[name].run(parse(name, [argv[0], *argv[2:]]))
 

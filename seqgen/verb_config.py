@@ -59,3 +59,14 @@ def as_given(argv: list[str], values: flags.FlagValues) -> list[str]:
     """Of a verb that takes no config."""
     del values
     return argv
+
+
+OF_EXPERIMENT = """
+  --config=FILE[:VARIANT]: the experiment
+  --config.FIELD=VALUE: changes a field of it, such as --config.optimizer.learning_rate=1e-3"""
+HELP = {  # on the flags that a function above defines
+    of_train: OF_EXPERIMENT,
+    of_diagnose: OF_EXPERIMENT,
+    of_sweep: OF_EXPERIMENT,
+    of_evaluate: "\n  --config.dataset.FIELD=VALUE: other data of the run's dataset, such as longer",
+}
