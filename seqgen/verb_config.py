@@ -68,5 +68,5 @@ HELP = {  # on the flags that a function above defines
     of_train: OF_EXPERIMENT,
     of_diagnose: OF_EXPERIMENT,
     of_sweep: OF_EXPERIMENT,
-    of_evaluate: "\n  --config.dataset.FIELD=VALUE: other data of the run's dataset, such as longer",
+    of_evaluate: "\n  --config.dataset.FIELD=VALUE: other data of the same dataset",
 }
