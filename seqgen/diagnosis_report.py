@@ -21,8 +21,7 @@ def records(workdir: Path) -> dict[Path, dict[str, Any]]:
     files = sorted((workdir / FOLDER).glob("*.json"))
     found = {file: run_directory.read_json(file, ("split",)) for file in files}
     for file, one in found.items():
-        keys = ("points",) if "grid" in one else ("title", "layers")
-        run_directory.refuse_without(one, keys, file)
+        run_directory.refuse_without(one, ("points",) if "grid" in one else ("layers",), file)
     return found
 
 
@@ -38,6 +37,7 @@ def write(workdir: Path) -> Path:
     """Writes report.md and report.html of configs at initialisation; returns the page's path."""
     title, sections, told = f"{workdir.resolve().name}: gradients at initialisation", [], []
     for file, one in records(workdir).items():
+        run_directory.refuse_without(one, () if "grid" in one else ("title", "step"), file)
         heading = f"grid {one['grid']}" if "grid" in one else one["title"]
         header, rows = points(one) if "grid" in one else (("layer", *NUMBERS), layers(one))
         drawn = sorted(file.parent.glob(f"{file.stem}*.png"))

@@ -72,7 +72,8 @@ def test_a_directory_with_nothing_to_report_of_is_refused(studies):
     [
         ("toy/verdict.json", dict.fromkeys(study_report.KEYS, "") | {"checks": [{}]}, "statistic"),
         ("sweep.json", {"experiment": "a", "trials": [{}]}, "run"),
-        ("diagnoses/valid-0.json", {"split": "valid"}, "title"),
+        ("diagnoses/valid-0.json", {"split": "valid"}, "layers"),
+        ("diagnoses/valid-0.json", {"split": "valid", "layers": []}, "title"),
         ("diagnoses/valid-0.json", {"split": "valid", "grid": "seed=1"}, "points"),
     ],
 )
