@@ -4,6 +4,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from matplotlib import ticker
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -40,6 +42,7 @@ def draw(records: Records, meanings: dict[str, Meaning], file: Path) -> Path:
     )
     middle.semilogy(*series(records, "train", "clipped_norm"), lw=1, color="C0", label="after")
     middle.set_ylabel("gradient norm")
+    mark_log(middle)
     middle.legend(frameon=False)
     bottom.plot(*series(records, "train", "learning_rate"), lw=1)
     bottom.set_ylabel("learning rate")
@@ -63,6 +66,22 @@ def draw_scores(records: Records, file: Path) -> Path:
     axes.set(ylim=(0, 1), ylabel="mean D, dots: validation", xlabel="step")
     axes.legend(frameon=False)
     return saved(figure, file)
+
+
+def mark_log(axes: Axes) -> None:
+    """A few plain numbers beside a logarithmic axis.
+
+    Matplotlib's own are powers of ten that take a tenth of a second to set, and where the values
+    span less than a decade they are many and wide.
+    """
+    low, high = axes.get_ylim()
+    if high < 10 * low:
+        where = ticker.MaxNLocator(4)
+    else:
+        where = ticker.LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,), numticks=6)
+    axes.yaxis.set_major_locator(where)
+    axes.yaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+    axes.yaxis.set_minor_locator(ticker.NullLocator())
 
 
 def saved(figure: Figure, file: Path) -> Path:

@@ -56,6 +56,7 @@ for (const head of document.querySelectorAll('.sortable th')) head.onclick = () 
 """
 DRAW = """
 const packed = atob(document.getElementById('plotly').textContent);
+const template = JSON.parse(document.getElementById('template').textContent);
 const bytes = Uint8Array.from(packed, letter => letter.charCodeAt(0));
 const unpacked = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'));
 new Response(unpacked).text().then(library => {
@@ -65,7 +66,7 @@ new Response(unpacked).text().then(library => {
   for (const place of document.querySelectorAll('.plot')) {
     const figure = JSON.parse(place.textContent);
     place.replaceChildren();
-    Plotly.newPlot(place, figure.data, figure.layout, {
+    Plotly.newPlot(place, figure.data, {...figure.layout, template}, {
       responsive: true,
       displaylogo: false,
       showSendToCloud: false,
@@ -102,6 +103,7 @@ def whole(title: str, sections: Sequence[str]) -> str:
         scripts.append(f"<script>{{{SORT}}}</script>")
     if '<div class="plot"' in body:
         scripts.append(f'<script type="text/plain" id="plotly">{_library()}</script>')
+        scripts.append(f'<script type="application/json" id="template">{_template()}</script>')
         scripts.append(f"<script>{{{DRAW}}}</script>")
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
@@ -198,9 +200,10 @@ def has_plots() -> bool:
 
 
 def figure(**layout: Any) -> Any:
-    """An empty figure of Plotly in the page's style. Raises UsageError where it isn't installed."""
+    """An empty figure of Plotly for a page. Raises UsageError where it isn't installed."""
     graph_objects = require("plotly.graph_objects", "report")
-    empty = graph_objects.Figure(layout={"template": "simple_white", "colorway": COLOURS})
+    # the page brings one template for all its plots: to copy it into each takes longer than they do
+    empty = graph_objects.Figure(layout={"template": {}, "colorway": COLOURS})
     return empty.update_layout(margin={"l": 70, "r": 20, "t": 40, "b": 50}, **layout)
 
 
@@ -240,3 +243,10 @@ def scales(*axes: str) -> dict[str, Any]:
 def _library() -> str:
     packed = gzip.compress(require("plotly.offline", "report").get_plotlyjs().encode(), mtime=0)
     return base64.b64encode(packed).decode()
+
+
+@functools.cache
+def _template() -> str:
+    """What axes, grids and colours look like where a plot doesn't say."""
+    templates = require("plotly.io", "report").templates
+    return json.dumps(templates["simple_white"].to_plotly_json())
