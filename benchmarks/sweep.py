@@ -1,13 +1,14 @@
 """Seeds as lanes of one program against as many processes, whole wall-clock, as ratios.
 
-python benchmarks/sweep.py [--runs=16] [--steps=100,2000] [--peers=alone,torch] [--json=FILE]
+python benchmarks/sweep.py [--runs=16] [--steps=100,2000] [--peers=alone,cold,torch] [--json=FILE]
 (extra `bench`)
 The adding problem, 32 rows of 100 steps, an LSTM of 64 units, Adam with clipping; each run is
 evaluated once, on 1,000 examples of validation and of test. `lanes` is `train --config.seeds=N`;
 `alone` is as many processes of `train`, one after the other, which share the compiled programs that
-the first of them leaves; `torch` is PyTorch, two processes of one thread at a time. Everything
-counts: starting, compiling, what is saved, and the report that each of our runs ends with. Ours
-begin without any compiled program.
+the first of them leaves; `cold` is the same, but that each of them compiles, as it would on a
+machine of its own; `torch` is PyTorch, two processes of one thread at a time. Everything counts:
+starting, compiling, what is saved, and the report that each of our runs ends with. Ours begin
+without any compiled program.
 """
 
 import argparse
@@ -40,7 +41,7 @@ def finished(*command: str, **environ: str) -> None:
         sys.exit(f"error: {' '.join(command)} failed: {done.stdout[-2000:]}")
 
 
-def train(folder: Path, steps: int, workdir: str, *fields: str) -> None:
+def train(folder: Path, steps: int, workdir: str, *fields: str, cache: str = "cache") -> None:
     fields = (
         f"dataset.batch_size={ROWS}",
         f"dataset.length={LENGTH}",
@@ -57,7 +58,7 @@ def train(folder: Path, steps: int, workdir: str, *fields: str) -> None:
         "--config=experiments/adding.py:lstm",
         f"--workdir={folder / workdir}",
         *(f"--config.{field}" for field in fields),
-        XDG_CACHE_HOME=str(folder / "cache"),
+        XDG_CACHE_HOME=str(folder / cache),
     )
 
 
@@ -68,6 +69,11 @@ def lanes(folder: Path, runs: int, steps: int) -> None:
 def alone(folder: Path, runs: int, steps: int) -> None:
     for seed in range(runs):
         train(folder, steps, str(seed), f"seed={seed}")
+
+
+def cold(folder: Path, runs: int, steps: int) -> None:
+    for seed in range(runs):
+        train(folder, steps, str(seed), f"seed={seed}", cache=f"cache_{seed}")
 
 
 def torch(folder: Path, runs: int, steps: int) -> None:
@@ -108,14 +114,14 @@ def torch_run(seed: int, steps: int) -> None:
             error(EVALUATED)
 
 
-PEERS = {"lanes": lanes, "alone": alone, "torch": torch}
+PEERS = {"lanes": lanes, "alone": alone, "cold": cold, "torch": torch}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=16)
     parser.add_argument("--steps", default="100,2000")
-    parser.add_argument("--peers", default="alone,torch")
+    parser.add_argument("--peers", default="alone,cold,torch")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--torch", help=argparse.SUPPRESS)
     given = parser.parse_args()

@@ -13,7 +13,8 @@ from seqgen import run as runs
 from seqgen.datasets import Dataset
 from seqgen.details import every
 from seqgen.errors import UsageError, unknown
-from seqgen.evaluate import GREEDY, measurer, refuse_search, unlike_greedy
+from seqgen.evaluate import GREEDY, refuse_search, unlike_greedy
+from seqgen.evaluator import Evaluator
 from seqgen.interrupt import Interrupt
 from seqgen.metrics import bootstrap
 from seqgen.run import Found, Run
@@ -30,9 +31,9 @@ def rows(
     """What the run's objective measures of each example of the split, answers written like that."""
     mesh = backend.mesh(jax.devices())
     everywhere = NamedSharding(mesh, P())
-    measure = measurer(run.objective, dataset, split, mesh)
+    evaluator = Evaluator(run.objective, dataset, split, mesh)
     arrays, params = (jax.device_put(x, everywhere) for x in (dataset.arrays, found.params))
-    pieces = measure(params, arrays, interrupt)
+    pieces = evaluator.rows(params, arrays, interrupt)
     together = {
         name: np.concatenate([np.stack(piece[name], axis=1) for piece in pieces])
         for name in pieces[0]

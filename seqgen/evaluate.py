@@ -1,17 +1,14 @@
-"""Exact numbers over a split: for the training loop, and for a checkpoint of a run directory."""
+"""The verb `evaluate`: a checkpoint of a run on a split, and every checkpoint as it appears."""
 
 import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 from ml_collections import config_dict
 
@@ -22,81 +19,13 @@ from seqgen.checkpoint import Checkpoints
 from seqgen.datasets import Dataset
 from seqgen.details import Show, unseen
 from seqgen.errors import UsageError, unknown
+from seqgen.evaluator import Evaluator, Measure
 from seqgen.interrupt import Interrupt, Interrupted
-from seqgen.metrics import Meaning, Measured, described, means
-from seqgen.objectives import Objective
+from seqgen.metrics import Meaning, described
 from seqgen.progress import Progress
 from seqgen.run import Found, Run, parameters
 
 POLL_SECONDS = 2.0
-# (params, the dataset's arrays, interrupt) -> reported numbers
-Measure = Callable[[dict[str, Any], Any, Interrupt], dict[str, float]]
-
-
-def evaluator(objective: Objective, dataset: Dataset, split: str, mesh: Mesh) -> Measure:
-    """Returns (params, arrays, interrupt) -> reported numbers over the whole split.
-
-    Compiles once for each shape of the batches. Values are summed in double precision over single
-    examples (rows), so that no number depends on how the split was batched. Raises Interrupted
-    between batches when a signal has come.
-    """
-    rows = measurer(objective, dataset, split, mesh)
-    return lambda params, arrays, interrupt: objective.finalize(
-        means(rows(params, arrays, interrupt))
-    )
-
-
-def measurer(
-    objective: Objective, dataset: Dataset, split: str, mesh: Mesh
-) -> Callable[[dict[str, Any], Any, Interrupt], list[Measured]]:
-    """As `evaluator`, but returns what the objective measures of each row, batch by batch."""
-
-    def examples(arrays, index, shape):
-        return dataset.batch(arrays, split, index, None, *shape)
-
-    start = partial(examples, index=jnp.int32(0), shape=dataset.shape(split, 0, False))
-    first = jax.eval_shape(start, dataset.arrays)
-    split_rows = P("batch") if len(first["weight_B"]) % mesh.size == 0 else P()
-
-    whole = NamedSharding(mesh, P())  # what is read, by whatever process
-    kept = NamedSharding(mesh, split_rows)
-
-    @partial(jax.jit, out_shardings=kept)  # as `measure` returns it
-    def begin(arrays):
-        return objective.init(jax.random.key(0), start(arrays))[1]["rows"]
-
-    def on_device(params, rows, batch, key_data):
-        key = jax.random.wrap_key_data(key_data)
-        measured, memory = objective.measure(params, {"rows": rows}, batch, key)
-        return measured, memory["rows"]
-
-    @partial(jax.jit, static_argnums=4, out_shardings=(whole, kept))
-    def measure(params, rows, arrays, index, shape):
-        batch = examples(arrays, index, shape)
-        key_data = jax.random.key_data(jax.random.fold_in(jax.random.key(0), index))
-        return jax.shard_map(
-            on_device,
-            mesh=mesh,
-            in_specs=(P(), split_rows, split_rows, P()),
-            out_specs=split_rows,
-            check_vma=False,
-        )(params, rows, batch, key_data)
-
-    def run(params: dict[str, Any], arrays: Any, interrupt: Interrupt) -> list[Measured]:
-        rows, pieces = begin(arrays), []
-        for index in range(dataset.num_batches[split]):
-            shape = dataset.shape(split, index, False)
-            measured, rows = measure(params, rows, arrays, np.int32(index), shape)
-            pieces.append(measured)
-            if len(pieces) > 1:  # read the previous one while this one is computed
-                pieces[-2] = jax.device_get(pieces[-2])
-            if interrupt.requested:
-                raise Interrupted(interrupt.requested)
-        return jax.device_get(pieces)
-
-    return run
-
-
 GREEDY = decoding.Options(temperature=0.0)
 
 
@@ -138,7 +67,7 @@ def checkpoint_evaluator(
     runs.refuse_other_data(run, dataset.fingerprint)
     mesh = backend.mesh(jax.local_devices())
     everywhere = NamedSharding(mesh, P())
-    measure = measure or evaluator(run.objective, dataset, split, mesh)
+    measure = measure or Evaluator(run.objective, dataset, split, mesh)
     arrays = jax.device_put(dataset.arrays, everywhere)
     refuse_search(run, how)
     asked = (changed or {}) | unlike_greedy(how)

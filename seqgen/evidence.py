@@ -17,7 +17,6 @@ from seqgen import (
     backend,
     decoding,
     diagnose,
-    evaluate,
     frames,
     gradient_flow,
     gradient_records,
@@ -29,6 +28,7 @@ from seqgen import config as configs
 from seqgen import run as runs
 from seqgen.datasets import Dataset
 from seqgen.errors import UsageError
+from seqgen.evaluator import Evaluator
 from seqgen.interrupt import Interrupt
 from seqgen.metrics import gradients
 from seqgen.run import Found, Run
@@ -84,11 +84,11 @@ def measured_on(one: Evidence, **options: Any) -> dict[str, float]:
     """
     mesh = backend.mesh(jax.devices())
     other = _data(one.run, options)
-    measure = evaluate.evaluator(one.run.objective, other, "test", mesh)
+    evaluator = Evaluator(one.run.objective, other, "test", mesh)
     everywhere = NamedSharding(mesh, PartitionSpec())
     params, arrays = jax.device_put((one.found.params, other.arrays), everywhere)
     with Interrupt() as interrupt:
-        return measure(params, arrays, interrupt)
+        return evaluator(params, arrays, interrupt)
 
 
 def history(one: Evidence, number: str) -> dict[int, float]:

@@ -6,6 +6,7 @@
 import functools
 import math
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,10 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 from ml_collections import config_dict
 
+from seqgen import ahead, environment, frames, plan
 from seqgen import config as configs
-from seqgen import environment, frames, plan
 from seqgen.datasets import Dataset
-from seqgen.evaluate import Measure, evaluator
+from seqgen.evaluator import Evaluator, Measure
 from seqgen.interrupt import Interrupt
 from seqgen.objectives import Player
 from seqgen.parts import (
@@ -57,6 +58,7 @@ class Shared:
       layout: of each of them, as of a run alone on one device.
       arrays: the dataset's, on the devices.
       begin: values -> a lane's first state.
+      shapes: of that state.
     """
 
     def __init__(self, all_configs: Sequence[config_dict.ConfigDict]) -> None:
@@ -69,10 +71,10 @@ class Shared:
         self._own = [n for n in free if n == "seed" or len({fields[n] for fields in flat}) > 1]
         self.begin = jax.jit(lambda values: self._first(self.parts(values)))
         values = self.values(self._config)
-        self._shapes = jax.eval_shape(self.begin, values)
+        self.shapes = jax.eval_shape(self.begin, values)
         self.lanes = self._lane_plan(len(flat))
         layout = lay_out(
-            self._shapes,
+            self.shapes,
             rows=rows_together(self._config),
             time_steps=time_steps(self._config, self.dataset),
             intervals=intervals(self._config, self.dataset),
@@ -112,19 +114,19 @@ class Shared:
             platform=jax.default_backend(),
             available=jax.device_count(),
             lanes=count,
-            state_bytes=tree_bytes(self._shapes),
-            saved_bytes=saved_bytes(parts, self.dataset, self._shapes),
+            state_bytes=tree_bytes(self.shapes),
+            saved_bytes=saved_bytes(parts, self.dataset, self.shapes),
             free_bytes=free,
         )
 
-    def _make_evaluator(self, split: str):
+    def _make_evaluator(self, split: str) -> Evaluator:
         base = self.parts(self.values(self._config)).objective
 
         def measure(both, memory, batch, key):
             values, params = both
             return self.parts(values).objective.measure(params, memory, batch, key)
 
-        return evaluator(base._replace(measure=measure), self.dataset, split, self._mesh)
+        return Evaluator(base._replace(measure=measure), self.dataset, split, self._mesh)
 
     def measure(self, values: Values, split: str) -> Measure:
         """A lane's evaluator of a split, as of `evaluate.evaluator`; all devices share its rows."""
@@ -134,6 +136,14 @@ class Shared:
             return self._evaluator(split)(both, arrays, interrupt)
 
         return measure
+
+    def compile_ahead(self, compiler: Executor) -> None:
+        """Has what evaluates the lanes compiled meanwhile."""
+        values = jax.device_put(self.values(self._config), self._everywhere)
+        both = values, ahead.placed(self.shapes.evaluated, self._everywhere)
+        for split in ("valid", "test"):
+            if split in self.dataset.num_batches:
+                self._evaluator(split).compile_ahead(compiler, both, self.arrays)
 
     def session(self, config: config_dict.ConfigDict, workdir: Path, progress: Progress) -> Session:
         """One lane's, its records written or checked, as `session.prepare` does for a run alone."""
@@ -152,7 +162,7 @@ class Shared:
             layout=self.layout,
             reports=reports(parts),
             begin=partial(self.begin, values),
-            target=self._shapes,
+            target=self.shapes,
             call=None,
             observe=lambda monitor, value: self._observe(monitor, value, values),
             validate=self.measure(values, "valid"),

@@ -16,13 +16,13 @@ from typing import Any
 
 from ml_collections import config_dict
 
-from seqgen import backend, environment, run_directory, run_lock, run_state
+from seqgen import ahead, backend, environment, run_directory, run_lock, run_state
 from seqgen import config as configs
 from seqgen import train as training
 from seqgen.attempt import Attempt, note_the_end
 from seqgen.checkpoint import Checkpoints
 from seqgen.errors import Failure, UsageError, require
-from seqgen.evaluate import Measure
+from seqgen.evaluator import Measure
 from seqgen.interrupt import Interrupt, Interrupted
 from seqgen.lane_program import Program, Stacked
 from seqgen.lane_session import Shared, Values
@@ -247,20 +247,22 @@ def finish(shared: Shared, lanes: Sequence[Lane], interrupt: Interrupt) -> None:
 
 def walk(program: Program, lanes: Sequence[Lane], interrupt: Interrupt) -> None:
     """Takes every lane to its end. Raises Interrupted, with all saved, after a signal."""
+
+    def values(lanes: Sequence[Lane]) -> list[Values]:
+        return [program.shared.values(lane.session.config) for lane in lanes]
+
     try:
-        for lane in lanes:
-            with lane.guarded():
-                lane.begin(interrupt)
-        begun = [lane for lane in lanes if lane.live]
-        for number, lane in enumerate(begun):
-            lane.number = number
-        if begun:
-            stacked = Stacked(
-                program,
-                [program.shared.values(lane.session.config) for lane in begun],
-                [lane.attempt.first() for lane in begun],
-            )
-            move(stacked, begun, interrupt)
+        with ahead.compiler() as compiler:
+            program.compile_ahead(compiler, values(lanes))
+            for lane in lanes:
+                with lane.guarded():
+                    lane.begin(interrupt)
+            begun = [lane for lane in lanes if lane.live]
+            for number, lane in enumerate(begun):
+                lane.number = number
+            if begun:
+                first = [lane.attempt.first() for lane in begun]
+                move(Stacked(program, values(begun), first), begun, interrupt)
     finally:
         for lane in lanes:
             with lane.guarded():

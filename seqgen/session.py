@@ -30,7 +30,7 @@ from seqgen import config as configs
 from seqgen import step as steps
 from seqgen.datasets import Dataset
 from seqgen.errors import UsageError
-from seqgen.evaluate import evaluator
+from seqgen.evaluator import Evaluator
 from seqgen.interrupt import Interrupt
 from seqgen.metrics import Meaning
 from seqgen.parts import (
@@ -118,7 +118,7 @@ def prepare(config: config_dict.ConfigDict, workdir: Path, progress: Progress) -
         target=jax.tree.map(lambda s, p: s.update(sharding=p), shapes, placed),
         call=caller(step_on, dataset, layout, (placed, everywhere)),
         observe=jax.jit(partial(after_evaluation, parts), out_shardings=everywhere),
-        validate=evaluator(parts.objective, dataset, "valid", mesh),
+        validate=Evaluator(parts.objective, dataset, "valid", mesh),
         look=look,
         film=frames.recorder(workdir, config.record_every, parts.objective, dataset, arrays),
     )

@@ -13,7 +13,8 @@ from seqgen import run as runs
 from seqgen.attempt import Attempt, note_the_end
 from seqgen.checkpoint import Checkpoints
 from seqgen.errors import require
-from seqgen.evaluate import Measure, checkpoint_evaluator, line
+from seqgen.evaluate import checkpoint_evaluator, line
+from seqgen.evaluator import Measure
 from seqgen.interrupt import Interrupt, Interrupted
 from seqgen.progress import Progress
 from seqgen.session import Session, prepare, rows_together

@@ -64,6 +64,8 @@ ORDER = (
     "run",
     "verb_config",
     "parts",
+    "ahead",
+    "evaluator",
     "marks",
     "pictures",
     "gradient_pictures",

@@ -10,7 +10,7 @@ import runs
 
 from seqgen import config as configs
 from seqgen.datasets import buckets, scan
-from seqgen.evaluate import evaluator
+from seqgen.evaluator import Evaluator
 from seqgen.interrupt import Interrupt, Interrupted
 
 SIZE, BATCH, LONGEST, COUNT = 50, 4, 12, 3
@@ -110,7 +110,7 @@ def test_no_number_depends_on_the_buckets():
                 jax.random.key(0), data.batch(data.arrays, "valid", jnp.int32(0), None)
             )
         with Interrupt() as interrupt:
-            found[number] = evaluator(objective, data, "valid", mesh)(
+            found[number] = Evaluator(objective, data, "valid", mesh)(
                 params, data.arrays, interrupt
             )
         found[number]["fingerprint"] = data.fingerprint

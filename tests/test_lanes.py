@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import runs
 
-from seqgen import backend, group, lanes, plan, run_directory, run_lock, train
+from seqgen import ahead, backend, group, lanes, plan, run_directory, run_lock, train
 from seqgen import config as configs
 from seqgen.checkpoint import Checkpoints
 from seqgen.errors import Failure, UsageError
@@ -252,6 +252,24 @@ def test_lanes_that_could_not_be_saved_are_not_counted(tmp_path):
 def without_numbers(begin):
     state = begin()
     return state.replace(params=jax.tree.map(lambda x: x * jnp.nan, state.params))
+
+
+def test_the_first_call_of_lanes_is_compiled_while_they_begin(tmp_path, caplog):
+    every = varied(tiny("likelihood"), 3)
+    for config in every:
+        config.num_steps = config.log_every = config.eval_every = config.checkpoint_every = 2
+    how_often = []
+    for before in (lambda *_: None, Program.compile_ahead):
+        program = Program(Shared(every))
+        values = [program.shared.values(config) for config in every]
+        with ahead.compiler() as compiler:
+            before(program, compiler, values)
+            together = Stacked(program, values, [program.shared.begin(v) for v in values])
+            caplog.clear()
+            with jax.log_compiles():  # by this thread
+                together.call(0, 2, [0, 1, 2])
+        how_often.append(sum("compilation of jit(on_device)" in m for m in caplog.messages))
+    assert how_often == [1, 0]
 
 
 @pytest.mark.slow
