@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from ml_collections import config_dict
 
 from seqgen import config as configs
+from seqgen.errors import UsageError
 from seqgen.evidence import Evidence
 from seqgen.metrics.intervals import Estimate, over_runs
 
@@ -63,21 +64,28 @@ def over_seeds(
     config: config_dict.ConfigDict,
     changes: dict[str, Any],
     seeds: int,
+    first: int = 0,
 ) -> dict[Key, config_dict.ConfigDict]:
-    """An experiment's config, some of its fields changed, once for each seed from 0."""
+    """An experiment's config, some of its fields changed, once for each seed from `first` on."""
     found = {}
-    for seed in range(seeds):
+    for seed in range(first, first + seeds):
         found[*name, seed] = configs.from_json(configs.to_json(config))  # a copy, its types kept
         found[*name, seed].update_from_flattened_dict(changes | {"seed": seed})
     return found
 
 
 def each_seed(rows: Rows, number: str) -> dict[Key, list[float]]:
-    """What is compared -> the number of each of its runs, in the order of their seeds."""
+    """What is compared -> the number of each of its runs, in the order of their seeds.
+
+    Raises UsageError where some of the runs lack it: a mean of the others would hide that.
+    """
     found: dict[Key, list[float]] = {}
     for key in sorted(rows, key=lambda key: key[-1]):
         if number in rows[key]:
             found.setdefault(key[:-1], []).append(rows[key][number])
+    for name, values in found.items():
+        if len(values) < sum(key[:-1] == name for key in rows):
+            raise UsageError(f"some runs of {' '.join(map(str, name))} have no {number}")
     return found
 
 

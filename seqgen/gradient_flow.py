@@ -161,12 +161,17 @@ class Bound(NamedTuple):
 
 
 def bound(layer: walks.Layer, walk: walks.Walk) -> Bound | None:
-    """None for cells that are not h_t = f(x_t W_x + h_{t-1} W_h + b)."""
+    """None for cells that are not h_t = f(x_t W_x + h_{t-1} W_h + b), or whose f has no bound."""
     cell = layer.cell
     if cell.values is not cell.step or cell.affine is not None or layer.options.normalize:
         return None
+    gate = cell.gates[0]
+    if walks.reads_its_carry(cell) or (
+        walks.steepest(cell)[gate][0] > 1.05 * walks.steepest(cell, reach=5.0)[gate][0]
+    ):
+        return None
     sigma = float(np.linalg.norm(np.asarray(walk.params["w_h_DG"], float), 2))
-    slope = walks.steepest(cell)[cell.gates[0]][0]
+    slope = walks.steepest(cell)[gate][0]
     kept = layer.options.zoneout or 0.0
     return Bound(sigma, slope, kept + (1 - kept) * sigma * slope)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ml_collections import config_dict
 
+from seqgen import backend, environment, lanes, trials
 from seqgen import config as configs
-from seqgen import lanes, trials
 from seqgen.errors import UsageError
 from seqgen.session import stored_config
 
@@ -39,6 +39,7 @@ def train_group(file: Path, *, compilation_cache: bool = True) -> None:
 
     One whose config can't be read or is bad fails alone.
     """
+    backend.start(environment.cores(), compilation_cache=compilation_cache)
     all_configs, workdirs = [], []
     refused: dict[Path, Exception] = {}
     for workdir in read(file):
@@ -63,6 +64,7 @@ def train_seeds(
         raise UsageError(f"{workdir} holds a run itself: give another --workdir for those of seeds")
     if (workdir / "sweep.json").exists():
         raise UsageError(f"{workdir} holds a sweep: give another --workdir for the runs of seeds")
+    backend.start(environment.cores(), compilation_cache=compilation_cache)
     all_configs = []
     for seed in range(config.seed, config.seed + config.seeds):
         own = config.copy_and_resolve_references()

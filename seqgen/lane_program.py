@@ -4,8 +4,7 @@
 """
 
 import functools
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from seqgen import ahead, backend, plan
+from seqgen import backend, plan
 from seqgen import step as steps
 from seqgen.lane_session import Shared, Values
 from seqgen.parts import State, step_of
@@ -28,39 +27,9 @@ class Program:
         self.shared = shared
         self.mesh = mesh_of(shared.lanes)
         self.place = NamedSharding(self.mesh, P("lanes"))
-        self._programs: dict[Any, Callable] = {}
+        self.compiled = functools.cache(self._compile)
 
-    def at(self, step: int, count: int) -> Callable:
-        """What moves lanes on by `count` steps from that one: see `_jitted`."""
-        which = count, self.shared.dataset.shape("train", step, True)
-        if which not in self._programs:
-            self._programs[which] = self._jitted(*which)
-        return self._programs[which]
-
-    def compile_ahead(self, compiler: Executor, of_lanes: Sequence[Values]) -> None:
-        """Has the first call of such lanes compiled meanwhile, and what evaluates them."""
-        shared = self.shared
-        which = shared.layout.steps_per_call, shared.dataset.shape("train", 0, True)
-        if which in self._programs:
-            return
-        values, places = self.values(of_lanes)
-        states = jax.tree.map(
-            lambda leaf: leaf.update(shape=(places, *leaf.shape), sharding=self.place),
-            shared.shapes,
-        )
-        first = (values, states.replace(key=None), states.key, np.zeros(places, bool))
-        jitted = self._jitted(*which)
-        self._programs[which] = ahead.compiled(compiler, jitted, *first, shared.arrays)
-        shared.compile_ahead(compiler)
-
-    def values(self, of_lanes: Sequence[Values]) -> tuple[Values, int]:
-        """(those of all lanes stacked, on the devices; how many places there are)."""
-        # so that each device has as many; never called
-        spare = -len(of_lanes) % self.shared.lanes.devices
-        stacked = jax.tree.map(weak_stack, *of_lanes, *of_lanes[:1] * spare)
-        return jax.device_put(stacked, self.place), len(of_lanes) + spare
-
-    def _jitted(self, count: int, shape: tuple[int, ...]) -> jax.stages.Wrapped:
+    def _compile(self, count: int, shape: tuple[int, ...]) -> jax.stages.Wrapped:
         """Jitted (values, states, keys, which move, arrays) -> (states, metrics), stacked."""
         shared = self.shared
 
@@ -105,12 +74,15 @@ class Stacked:
 
     def __init__(self, program: Program, values: Sequence[Values], states: Sequence[State]) -> None:
         self._program = program
-        self._values, self._places = program.values(values)
+        # so that each device has as many; never called
+        spare = -len(values) % program.shared.lanes.devices
+        self._places = len(values) + spare
         self._keys = [state.key for state in states]
-        filled = [*states, *states[:1] * (self._places - len(states))]
+        filled = [*states, *states[:1] * spare]
         place = partial(jax.device_put, device=program.place)
         self._states = place(host_stack([state.replace(key=None) for state in filled]))
         self._all_keys = place(jnp.stack([state.key for state in filled]))
+        self._values = place(jax.tree.map(weak_stack, *values, *values[:1] * spare))
         self._host: State | None = None  # a copy, from one call to the next
         self._monitors_moved = False
 
@@ -143,7 +115,7 @@ class Stacked:
         self._host, self._monitors_moved = None, False
         on = np.zeros(self._places, bool)
         on[list(moving)] = True
-        run = program.at(step, count)
+        run = program.compiled(count, shared.dataset.shape("train", step, True))
         self._states, metrics = run(self._values, self._states, self._all_keys, on, shared.arrays)
         fetched = Fetched(metrics)
         return {lane: {name: Row(fetched, name, lane) for name in metrics} for lane in moving}

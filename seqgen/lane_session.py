@@ -89,6 +89,7 @@ class Shared:
         self._everywhere = NamedSharding(self._mesh, P())
         self.arrays = jax.device_put(self.dataset.arrays, self._everywhere)
         self._evaluator = functools.cache(self._make_evaluator)
+        self._compiles_ahead = False
         self._observe = jax.jit(
             lambda monitor, value, values: after_evaluation(self.parts(values), monitor, value)
         )
@@ -129,7 +130,7 @@ class Shared:
         return Evaluator(base._replace(measure=measure), self.dataset, split, self._mesh)
 
     def measure(self, values: Values, split: str) -> Measure:
-        """A lane's evaluator of a split, as of `evaluate.evaluator`; all devices share its rows."""
+        """A lane's evaluator of a split: an `Evaluator`, whose rows all devices share."""
 
         def measure(params: dict[str, Any], arrays: Any, interrupt: Interrupt):
             both = jax.device_put((values, params), self._everywhere)
@@ -138,7 +139,10 @@ class Shared:
         return measure
 
     def compile_ahead(self, compiler: Executor) -> None:
-        """Has what evaluates the lanes compiled meanwhile."""
+        """Has what evaluates the lanes compiled meanwhile, once."""
+        if self._compiles_ahead:
+            return
+        self._compiles_ahead = True
         values = jax.device_put(self.values(self._config), self._everywhere)
         both = values, ahead.placed(self.shapes.evaluated, self._everywhere)
         for split in ("valid", "test"):
@@ -174,11 +178,10 @@ class Shared:
 def saved_bytes(parts: Parts, dataset: Dataset, state: State) -> int:
     """What a forward pass of the player that needs most leaves for its backward pass.
 
-    Of the first batch, where shapes differ.
+    Of the largest batch, where shapes differ.
     """
-    shape = dataset.shape("train", 0, True)
 
-    def saved(player: Player, state: State, arrays: Any) -> Any:
+    def saved(player: Player, shape: tuple[int, ...], state: State, arrays: Any) -> Any:
         batch = dataset.batch(arrays, "train", state.step, state.key, *shape)
 
         def loss(own):
@@ -187,9 +190,12 @@ def saved_bytes(parts: Parts, dataset: Dataset, state: State) -> int:
 
         return jax.vjp(loss, state.params[player.name])[1]
 
-    players = parts.objective.players
+    an_epoch = range(dataset.num_batches.get("train", 1))  # what is generated has one shape
+    shapes = {dataset.shape("train", number, True) for number in an_epoch}
     return max(
-        tree_bytes(jax.eval_shape(partial(saved, p), state, dataset.arrays)) for p in players
+        tree_bytes(jax.eval_shape(partial(saved, player, shape), state, dataset.arrays))
+        for player in parts.objective.players
+        for shape in shapes
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from ml_collections import config_dict
 
-from seqgen import ahead, backend, environment, run_directory, run_lock, run_state
+from seqgen import ahead, run_directory, run_lock, run_state
 from seqgen import config as configs
 from seqgen import train as training
 from seqgen.attempt import Attempt, note_the_end
@@ -56,7 +56,7 @@ def train(
     refused: Mapping[Path, Exception] = MappingProxyType({}),
     compilation_cache: bool = True,
 ) -> None:
-    """Trains every run that is not done, those of each group together.
+    """Trains every run that is not done, those of each group together, on the devices there are.
 
     Args:
       refused: why further runs have failed already, by their directories.
@@ -64,7 +64,6 @@ def train(
     Raises Interrupted after a signal (all is saved), UsageError as `train.train` does, and in the
     end Failure if some of the runs failed, which stops none of the others.
     """
-    backend.start(environment.cores(), compilation_cache=compilation_cache)
     for config in all_configs:
         configs.validate(config)
     if any(config.tensorboard for config in all_configs):
@@ -106,10 +105,11 @@ def train_group(group: Sequence[Run], compilation_cache: bool) -> dict[Path, Exc
     if len(group) == 1:
         ((config, workdir),) = group
         try:
-            training.train(config, workdir, compilation_cache=compilation_cache)
+            if not was_a_lane(workdir):
+                training.train(config, workdir, compilation_cache=compilation_cache)
+                return {}
         except OWN as error:
             return {workdir: error}
-        return {}
     failed: dict[Path, Exception] = {}
     with contextlib.ExitStack() as stack:
         held = []
@@ -131,6 +131,12 @@ def train_group(group: Sequence[Run], compilation_cache: bool) -> dict[Path, Exc
         for first in range(0, len(held), at_once):
             failed |= train_wave(program, held[first : first + at_once], interrupt, screen)
     return failed
+
+
+def was_a_lane(workdir: Path) -> bool:
+    """Whether the run began as a lane: it goes on as one, on one device, so bit for bit alike."""
+    file = workdir / "plan.json"
+    return file.exists() and "lanes" in run_directory.read_json(file, ())
 
 
 class Lane:
@@ -248,21 +254,23 @@ def finish(shared: Shared, lanes: Sequence[Lane], interrupt: Interrupt) -> None:
 def walk(program: Program, lanes: Sequence[Lane], interrupt: Interrupt) -> None:
     """Takes every lane to its end. Raises Interrupted, with all saved, after a signal."""
 
-    def values(lanes: Sequence[Lane]) -> list[Values]:
-        return [program.shared.values(lane.session.config) for lane in lanes]
-
     try:
-        with ahead.compiler() as compiler:
-            program.compile_ahead(compiler, values(lanes))
-            for lane in lanes:
-                with lane.guarded():
-                    lane.begin(interrupt)
-            begun = [lane for lane in lanes if lane.live]
-            for number, lane in enumerate(begun):
-                lane.number = number
-            if begun:
-                first = [lane.attempt.first() for lane in begun]
-                move(Stacked(program, values(begun), first), begun, interrupt)
+        for lane in lanes:
+            with lane.guarded():
+                lane.begin(interrupt)
+        begun = [lane for lane in lanes if lane.live]
+        for number, lane in enumerate(begun):
+            lane.number = number
+        if begun:
+            stacked = Stacked(
+                program,
+                [program.shared.values(lane.session.config) for lane in begun],
+                [lane.attempt.first() for lane in begun],
+            )
+            with ahead.compiler() as compiler:
+                if any(lane.attempt.ended() is None for lane in begun):
+                    program.shared.compile_ahead(compiler)
+                move(stacked, begun, interrupt)
     finally:
         for lane in lanes:
             with lane.guarded():

@@ -59,5 +59,5 @@ def call(what: str, path: str, function: str, *arguments: Any) -> Any:
         return getattr(module, function)(*arguments)
     except UsageError:
         raise
-    except Exception as error:  # a user's file may fail in any way; the sentence says where
+    except (Exception, SystemExit) as error:  # a user's file may fail in any way
         raise UsageError(f"{path} could not be loaded: {type(error).__name__}: {error}") from error

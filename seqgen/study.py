@@ -27,6 +27,7 @@ from seqgen import (
 from seqgen import config as configs
 from seqgen.claims import Check, Claim, Key, Reference, Rows, estimates, judged, together
 from seqgen.errors import Failure, UsageError, unknown
+from seqgen.interrupt import Interrupted
 from seqgen.metrics.intervals import Estimate
 from seqgen.progress import duration
 from seqgen.run_state import State
@@ -67,7 +68,8 @@ def minutes_left(claim: Claim, workdir: Path) -> float:
 def study(folder: Path, name: str, workdir: Path, *, compilation_cache: bool) -> dict[str, Any]:
     """Trains what is missing, measures, decides; returns what it writes to WORKDIR/NAME/.
 
-    A verdict under other thresholds, if there was one, stays in the record as superseded.
+    A verdict under other thresholds or of other runs, if there was one, stays in the record as
+    superseded.
 
     Raises Interrupted, with all saved, where a signal stops a training, and UsageError for a run
     that is not the one it is called after.
@@ -85,10 +87,18 @@ def study(folder: Path, name: str, workdir: Path, *, compilation_cache: bool) ->
         finding = claim.conclude(rows)
         pairs = zip(claim.checks, finding.statistics, strict=True)
         checks = [checked(check, found) for check, found in pairs]
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        picture = memoryview(finding.picture)  # TypeError for what are no bytes
+    except (Failure, Interrupted, UsageError):
+        raise
+    except Exception as error:  # a user's file may fail in any way
         reason = f"{type(error).__name__}: {error}"  # the runs stand, and are used again
         raise UsageError(f"{folder / name}.py could not decide: {reason}") from error
     seconds = round(time.monotonic() - began, 1)
+    runs = [path.name for path in where.values()]
+    if training := sum(training_seconds(place).get(run, 0.0) for run in runs):
+        took = round(training, 1)
+    else:  # other claims have trained them
+        took = before["seconds"] if before and of(before) == runs else seconds
     result = {
         "claim": name,
         "claim_sha256": written,
@@ -100,11 +110,11 @@ def study(folder: Path, name: str, workdir: Path, *, compilation_cache: bool) ->
             {"run": where[key], "of": key, "measured": run_directory.spelled(row)}
             for key, row in rows.items()
         ],
-        "seconds": training_seconds(place) or before.get("seconds", seconds),
-        "superseded": superseded(before, checks),
+        "seconds": took,
+        "superseded": superseded(before, checks, runs),
     }
     place.mkdir(parents=True, exist_ok=True)
-    run_directory.write_bytes(place / "picture.png", finding.picture)
+    run_directory.write_bytes(place / "picture.png", picture)
     run_directory.write_json(place / "verdict.json", result)
     say("\n".join([*table(rows), *map(beside, claim.references), *map(line, checks)]))
     say(f"{name}: {result['verdict']} (in {duration(seconds)}, {place})")
@@ -114,7 +124,7 @@ def study(folder: Path, name: str, workdir: Path, *, compilation_cache: bool) ->
 def trained(claim: Claim, workdir: Path, place: Path, compilation_cache: bool) -> dict[Key, Path]:
     """Where the claim's runs are, all of them finished.
 
-    The time that their training takes is added to what it took in earlier sittings.
+    The time that their training takes is shared among them, and added to that of earlier sittings.
     """
     where = {key: trials.directory(config, workdir) for key, config in claim.runs.items()}
     for key, config in claim.runs.items():
@@ -133,15 +143,16 @@ def trained(claim: Claim, workdir: Path, place: Path, compilation_cache: bool) -
     finally:
         if missing:
             place.mkdir(parents=True, exist_ok=True)
-            spent = round(training_seconds(place) + time.monotonic() - began, 1)
-            run_directory.write_json(place / TIME, {"training_seconds": spent})
+            share, spent = (time.monotonic() - began) / len(missing), training_seconds(place)
+            own = {where[key].name: spent.get(where[key].name, 0.0) + share for key in missing}
+            run_directory.write_json(place / TIME, {"training_seconds": spent | own})
     return where
 
 
-def training_seconds(place: Path) -> float:
-    """What training the runs of a claim has taken, all sittings together; 0 if nothing had to."""
+def training_seconds(place: Path) -> dict[str, float]:
+    """What training has taken, by run; of those that the claim's studies have trained."""
     file, name = place / TIME, "training_seconds"
-    return run_directory.read_json(file, (name,))[name] if file.exists() else 0.0
+    return run_directory.read_json(file, (name,))[name] if file.exists() else {}
 
 
 def stored(place: Path) -> dict[str, Any]:
@@ -150,16 +161,27 @@ def stored(place: Path) -> dict[str, Any]:
     return run_directory.read_json(file, study_report.KEYS) if file.exists() else {}
 
 
-def superseded(before: dict[str, Any], checks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The verdicts that the claim had under thresholds other than those it has now."""
+def of(verdict: dict[str, Any]) -> list[str]:
+    """The runs that were measured."""
+    return [Path(run["run"]).name for run in verdict["runs"]]
+
+
+def superseded(
+    before: dict[str, Any], checks: list[dict[str, Any]], runs: list[str]
+) -> list[dict[str, Any]]:
+    """The verdicts that the claim had under other thresholds, or of other runs, than it has now."""
 
     def says(some: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
         return [tuple(check[field] for field in Check._fields) for check in some]
 
     kept = before.get("superseded", [])
-    if not before or says(before["checks"]) == says(checks):
+    if not before:
+        return []
+    alike = says(before["checks"]) == says(checks)
+    if alike and of(before) == runs:
         return kept
-    return [*kept, {name: before[name] for name in ("verdict", "checks")}]
+    how = "of other runs" if alike else "under other thresholds"
+    return [*kept, {"how": how} | {name: before[name] for name in ("verdict", "checks")}]
 
 
 def checked(check: Check, found: Estimate) -> dict[str, Any]:

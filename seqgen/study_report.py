@@ -83,7 +83,7 @@ def study(one: dict[str, Any], folder: Path, workdir: Path) -> str:
     published = [line[1:] for line in references(one)]
     beside = page.table(BESIDE[1:], published) if published else ""
     earlier = "".join(
-        page.paragraph(f"Under other thresholds it was {was['verdict']} before.")
+        page.paragraph(f"Before, {was.get('how', 'under other thresholds')}: {was['verdict']}.")
         + page.table(CHECKS[1:], [line[1:] for line in checks(was | {"claim": one["claim"]})])
         for was in one.get("superseded", ())
     )

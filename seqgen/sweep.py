@@ -235,7 +235,7 @@ def run(
     local.run(
         jobs,
         command,
-        local.machine(manner.slots()),
+        local.machine(min(manner.slots(), len(jobs))),
         minutes=manner.minutes,
         ended=watch.ended,
         tick=watch.tick,

@@ -225,9 +225,9 @@ def values_and_slopes(cell: Cell, x_gates: jax.Array, h_gates: Any, carry: Any) 
 
 
 @cache
-def steepest(cell: Cell) -> dict[str, tuple[float, float]]:
-    """Of each gate's function the largest slope there is (found on a grid), and its value at 0."""
-    x_N1 = jnp.linspace(-10.0, 10.0, 4001)[:, None]  # one unit, with 0 among the places
+def steepest(cell: Cell, reach: float = 10.0) -> dict[str, tuple[float, float]]:
+    """Of each gate's function the largest slope from -reach to reach, and its value at 0."""
+    x_N1 = jnp.linspace(-reach, reach, 4001)[:, None]  # one unit, with 0 among the places
     gates, zeros = jnp.tile(x_N1, (1, cell.num_gates)), jnp.zeros_like(x_N1)
     h_gates = None if cell.affine is not None else jnp.zeros_like(gates)
     look = jax.jit(partial(values_and_slopes, cell))
@@ -236,3 +236,15 @@ def steepest(cell: Cell) -> dict[str, tuple[float, float]]:
         name: (float(jnp.max(jnp.abs(slope))), float(value[2000, 0]))
         for name, value, slope in zip(cell.gates, values, slopes, strict=True)
     }
+
+
+@cache
+def reads_its_carry(cell: Cell) -> bool:
+    """Whether a step depends on the state besides what the recurrent weights make of it."""
+    x_N1 = jnp.linspace(-2.0, 2.0, 9)[:, None]
+    gates = jnp.tile(x_N1, (1, cell.num_gates))
+    carry = (x_N1,) * cell.num_states
+    _, slopes = jax.jvp(
+        partial(cell.step, gates, gates), (carry,), (jax.tree.map(jnp.ones_like, carry),)
+    )
+    return any(bool(jnp.any(slope != 0)) for slope in slopes)

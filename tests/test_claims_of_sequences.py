@@ -114,6 +114,13 @@ def sampled(plain):
     return lambda key: {"accuracy of telling": accuracy(key), "share lost": 0.1}
 
 
+def rising(by_the_last):
+    """A probability that is higher in the end than at first, and falls from its peak, or not."""
+    found = {"D(real), part 1": 0.5, "last tenth minus first": 0.2}
+    found |= {"rank correlation with time": 0.9, "last tenth minus the largest before": by_the_last}
+    return lambda key: found
+
+
 PLANTED = {
     "augment": (augmented(0.02), augmented(-0.02)),
     "bias": (biased(0.5), biased(1.5)),
@@ -144,16 +151,8 @@ PLANTED = {
         lambda key: {"rank correlation": -0.9, "distance, part 1": 1.0, "accuracy of telling": 0.9},
     ),
     "probability": (
-        lambda key: {
-            "D(real), part 1": 0.5,
-            "last tenth minus first": 0.2,
-            "rank correlation with time": 0.9,
-        },
-        lambda key: {
-            "D(real), part 1": 0.5,
-            "last tenth minus first": -0.2,
-            "rank correlation with time": -0.9,
-        },
+        rising(0.1),
+        rising(-0.1),
     ),
     "temporal_order_length": (remembering(1), None),
     "adding_600": (lambda key: {"squared error": 3e-5}, lambda key: {"squared error": 0.16}),
@@ -243,4 +242,5 @@ def test_a_probability_that_rises_is_told_from_one_that_settles(monkeypatch):
         found = measured(monkeypatch, "probability", ("game", 0), **parts)
         assert (found["last tenth minus first"] > 0) == rises
         assert (found["rank correlation with time"] > 0.9) == rises
+        assert (found["last tenth minus the largest before"] > 0) == rises
     assert found["last tenth minus 1/2"] == pytest.approx(0, abs=1e-6)

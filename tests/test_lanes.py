@@ -254,22 +254,31 @@ def without_numbers(begin):
     return state.replace(params=jax.tree.map(lambda x: x * jnp.nan, state.params))
 
 
-def test_the_first_call_of_lanes_is_compiled_while_they_begin(tmp_path, caplog):
-    every = varied(tiny("likelihood"), 3)
-    for config in every:
-        config.num_steps = config.log_every = config.eval_every = config.checkpoint_every = 2
+def test_what_evaluates_lanes_is_compiled_ahead_for_what_it_is_called_with(caplog):
+    every = varied(tiny("likelihood"), 2)
     how_often = []
-    for before in (lambda *_: None, Program.compile_ahead):
-        program = Program(Shared(every))
-        values = [program.shared.values(config) for config in every]
-        with ahead.compiler() as compiler:
-            before(program, compiler, values)
-            together = Stacked(program, values, [program.shared.begin(v) for v in values])
+    for before in (lambda *_: None, Shared.compile_ahead):
+        shared = Shared(every)
+        values = shared.values(every[1])
+        params = jax.device_get(shared.begin(values).evaluated)
+        with ahead.compiler() as compiler, Interrupt() as interrupt:
+            before(shared, compiler)
             caplog.clear()
             with jax.log_compiles():  # by this thread
-                together.call(0, 2, [0, 1, 2])
-        how_often.append(sum("compilation of jit(on_device)" in m for m in caplog.messages))
-    assert how_often == [1, 0]
+                for split in ("valid", "test"):
+                    shared.measure(values, split)(params, shared.arrays, interrupt)
+        how_often.append(sum("compilation of jit(measure)" in m for m in caplog.messages))
+    assert how_often == [2, 0]
+
+
+def test_where_all_are_refused_the_sentence_is_theirs(tmp_path):
+    every, where = varied(short()[0], 2), [tmp_path / str(number) for number in range(2)]
+    for config, workdir in zip(every, where, strict=True):
+        workdir.mkdir()
+        other = changed(config, model__hidden_size=5)
+        run_directory.write_json(workdir / "config.json", configs.to_json(other))
+    with pytest.raises(UsageError, match=r"2 of 2 runs failed: .*hidden_size: 5 -> 3"):
+        lanes.train(every, where)
 
 
 @pytest.mark.slow
@@ -378,7 +387,9 @@ def test_a_config_that_is_damaged_or_bad_fails_alone_in_its_group(tmp_path, monk
     (tmp_path / "torn" / "config.json").write_text("{")
     file = tmp_path / "group.txt"
     file.write_text("good\ntorn\nbad\ntoo\n")
-    monkeypatch.setattr(backend, "start", lambda *_, **__: None)
+    order, validate = [], configs.validate
+    monkeypatch.setattr(backend, "start", lambda *_, **__: order.append("devices"))
+    monkeypatch.setattr(configs, "validate", lambda c: order.append("config") or validate(c))
     monkeypatch.setattr(
         lanes, "train_group", lambda runs, cache: trained.extend(w.name for _, w in runs) or {}
     )
@@ -387,6 +398,7 @@ def test_a_config_that_is_damaged_or_bad_fails_alone_in_its_group(tmp_path, monk
     assert re.search(r"torn: .*config\.json is not JSON", str(caught.value))
     assert re.search(r"bad: num_steps must", str(caught.value))
     assert trained == ["good", "too"]
+    assert order.index("devices") == 0  # to look at a config may begin JAX
     file.write_text("good\ntoo\ngood\n")
     with pytest.raises(UsageError, match="a directory of its own"):
         group.train_group(file)
@@ -510,6 +522,7 @@ def test_a_group_leaves_what_runs_alone_leave_and_goes_on_after_a_signal(tmp_pat
     names = ("0", "1", "2")
     for name, config in zip(names, varied(tiny("likelihood"), 3), strict=True):
         config.num_steps, config.checkpoint_every = 2000, 200
+        config.model.cell = "rnn"  # its activation is tried when the config is looked at
         (tmp_path / name).mkdir()
         run_directory.write_json(tmp_path / name / "config.json", configs.to_json(config))
     file = tmp_path / "group.txt"

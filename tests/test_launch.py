@@ -286,8 +286,8 @@ def test_watch_takes_no_checkpoint(trained, capsys):
 
 
 def test_watch_compiles_once(copied, capsys, monkeypatch):
-    made, make = [], evaluate.evaluator
-    monkeypatch.setattr(evaluate, "evaluator", lambda *a: made.append(a) or make(*a))
+    made, make = [], evaluate.Evaluator
+    monkeypatch.setattr(evaluate, "Evaluator", lambda *a: made.append(a) or make(*a))
     code, out, _ = launched(capsys, "evaluate", f"--workdir={copied}", "--watch")
     assert code == 0
     assert len(out.splitlines()) >= 2
@@ -371,7 +371,7 @@ def test_a_run_that_diverges_fails_with_one_sentence(tmp_path, capsys):
 def test_a_run_that_was_never_validated_finitely_is_tested_at_its_end(
     tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr("seqgen.session.evaluator", lambda *_: lambda *_: {"loss": math.nan})
+    monkeypatch.setattr("seqgen.session.Evaluator", lambda *_: lambda *_: {"loss": math.nan})
     code, out, _ = launched(
         capsys, "train", runs.experiment("procedural", tmp_path), f"--workdir={tmp_path / 'run'}"
     )

@@ -114,7 +114,34 @@ def test_a_verdict_under_other_thresholds_stays_on_record(folder, trained):
     assert (result["verdict"], before["verdict"]) == (REFUTED, SUPPORTED)
     assert before["checks"][0]["threshold"] == 8.0
     page = report.report(folder.parent / "studies").read_text()
-    assert "Under other thresholds it was SUPPORTED before." in page
+    assert "Before, under other thresholds: SUPPORTED." in page
+
+
+def test_a_verdict_of_other_runs_stays_on_record(folder, trained):
+    write(folder, "toy", threshold=14.0)
+    studied(folder, "toy")
+    write(folder, "toy", threshold=14.0, change="c.optimizer.learning_rate = 0.5")
+    for _ in range(2):
+        (before,) = studied(folder, "toy")["superseded"]
+    assert (before["verdict"], before["how"]) == (REFUTED, "of other runs")
+
+
+def test_the_time_of_a_study_is_that_of_the_runs_it_has_now(folder, trained, monkeypatch):
+    clock = iter(range(0, 10**6, 1000))
+    monkeypatch.setattr(study.time, "monotonic", lambda: float(next(clock)))
+    write(folder, "toy")
+    assert studied(folder, "toy")["seconds"] == 1000
+    write(folder, "toy", change="c.optimizer.learning_rate = 0.5")
+    assert studied(folder, "toy")["seconds"] == 1000
+
+
+def test_whatever_goes_wrong_in_a_claim_is_one_sentence(folder, trained):
+    for number, wrong in enumerate(("raise RuntimeError('no')", "return claims.Finding((), 3)")):
+        write(folder, f"toy{number}")
+        file = folder / f"toy{number}.py"
+        file.write_text(f"{file.read_text()}\n\ndef conclude(rows):\n    {wrong}\n")
+        with pytest.raises(UsageError, match=f"toy{number}.py could not decide"):
+            studied(folder, f"toy{number}")
 
 
 def test_measuring_again_does_not_tell_another_time(folder, trained, monkeypatch):

@@ -1,12 +1,14 @@
 """A watched layer's walk is the model's own, and its gradients are those of autodiff."""
 
+from types import SimpleNamespace
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from seqgen import cells, recurrence, trajectories, walks
+from seqgen import cells, gradient_flow, recurrence, trajectories, walks
 from seqgen.errors import UsageError
 from seqgen.layers import Recurrent, RecurrentOptions
 
@@ -153,6 +155,29 @@ def test_the_steepest_slopes_are_known():
     np.testing.assert_allclose(lstm["candidate"], (1, 0))
     np.testing.assert_allclose(relu["candidate"], (1, 0))
     np.testing.assert_allclose(walks.steepest(cells.rnn("silu"))["candidate"][0], 1.0998, atol=1e-4)
+
+
+def besides(x_gates, h_gates, carry):
+    return (jnp.tanh(x_gates + h_gates + 2 * carry[0]),)
+
+
+@pytest.mark.parametrize(
+    ("cell", "step"),
+    [
+        (cells.rnn(), 0.5),
+        (cells.rnn("silu"), 0.5499),
+        (cells.rnn("softplus"), 0.5),
+        (cells.rnn("square"), None),  # its slope has no end
+        (cells.gru(), None),
+        (cells.elementwise(besides, 1, 1, gates=("candidate",), values=besides), None),
+    ],
+)
+def test_a_step_is_bounded_where_nothing_but_weights_and_activation_make_it(cell, step):
+    options = SimpleNamespace(normalize=False, zoneout=None)
+    layer = SimpleNamespace(cell=cell, options=options)
+    walk = SimpleNamespace(params={"w_h_DG": 0.5 * jnp.eye(3)})
+    found = gradient_flow.bound(layer, walk)
+    assert (found if found is None else found.step) == pytest.approx(step, abs=1e-4)
 
 
 def test_what_cannot_be_followed_is_one_sentence():

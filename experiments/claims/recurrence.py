@@ -7,7 +7,8 @@ plain gradient descent: a tanh RNN with large recurrent weights and clipped grad
 that far (see the claim `clipping_limits`); the same output layer on the last input alone, which is
 all that a network without memory has at the end, where it is one of four symbols that tell nothing;
 and on the mean of all inputs, which tells how many of each there were and not which came first: so
-it knows AA and BB, half of the examples, and can but guess AB or BA, 75 %. 5 seeds.
+it knows AA and BB, half of the examples, and can but guess AB or BA, 75 %. 5 seeds, none of them of
+the runs that have shown that such an RNN can learn it.
 
 Not run yet.
 
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from seqgen import claims, config, evidence, pictures
 
-SEEDS = 5
+SEEDS, FIRST_SEED = 5, 10  # those that no other claim has seen
 CHECKS = (
     claims.Check("accuracy of the RNN", 0.99, above=True),
     claims.Check("accuracy of the last input alone", 0.3, above=False),
@@ -36,7 +37,7 @@ CHANCE = claims.Reference("chance", 0.25, "four classes, equally likely")
 def get_claim() -> claims.Claim:
     experiment, runs = config.load(f"{Path(__file__).parents[1]}/temporal_order.py:sgd"), {}
     for name, changes in NAMES.items():
-        runs |= claims.over_seeds((name,), experiment, changes, SEEDS)
+        runs |= claims.over_seeds((name,), experiment, changes, SEEDS, FIRST_SEED)
     sentence = "a recurrent network solves what needs memory, and no network without memory does"
     return claims.Claim(sentence, None, runs, CHECKS, measure, conclude, (CHANCE,))
 

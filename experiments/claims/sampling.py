@@ -6,12 +6,13 @@ like mean and variance": the variational one. Both with codes of 10 numbers and 
 digits, 5 seeds. The plain one decodes draws of a normal distribution with its codes' mean and
 covariance, the other one draws of its prior (the mean of p(x | z), without noise on the pixels). A
 classifier test tells either from 360 held-out pictures: mean accuracy of 5 sets of samples of each
-run.
+run. The 360 pictures are the same for all runs; the most that their own chance can be is in the
+interval.
 
-REFUTED, in 3 minutes on one CPU core: the autoencoder loses 15.7 % of the variance (15.3 to
-16.1 %), and its samples are told apart less often, 82.2 % against 84.1 %: -2.0 (-3.5 to -0.4)
-points, without the chance of the 360 pictures, which are the same for all runs. What is sampled
-decides: codes with the covariance of those of the data.
+Not run yet.
+
+Without that chance it was REFUTED: -2.0 (-3.5 to -0.4) points. What is sampled decides: codes with
+the covariance of those of the data.
 """
 
 from pathlib import Path
@@ -20,9 +21,9 @@ import numpy as np
 
 from seqgen import claims, config, evidence, pictures
 from seqgen.metrics import two_sample
-from seqgen.metrics.intervals import over_runs
+from seqgen.metrics.intervals import over_runs, shared
 
-SEEDS, SETS = 5, 5
+SEEDS, SETS, HELD_OUT = 5, 5, 360
 CHECKS = (
     claims.Check("share of the variance that the autoencoder loses", 0.25, above=False),
     claims.Check("accuracy of telling its samples minus that of the VAE's", 0.0, above=True),
@@ -40,7 +41,7 @@ def get_claim() -> claims.Claim:
         "a plain autoencoder reconstructs digits, and what it decodes from a Gaussian is told from "
         "real ones more easily than a variational autoencoder's samples"
     )
-    return claims.Claim(sentence, 3.0, runs, CHECKS, measure, conclude)
+    return claims.Claim(sentence, None, runs, CHECKS, measure, conclude)
 
 
 def measure(key: claims.Key, runs: dict[claims.Key, evidence.Evidence]) -> dict[str, float]:
@@ -58,7 +59,10 @@ def measure(key: claims.Key, runs: dict[claims.Key, evidence.Evidence]) -> dict[
 
 def conclude(rows: claims.Rows) -> claims.Finding:
     told = claims.each_seed(rows, "accuracy of telling")
-    difference = over_runs(np.subtract(told["autoencoder",], told["vae",]))
+    share = np.clip(np.mean(list(told.values())), 0, 1)
+    # half of what is asked about are the real ones; as if both models met others of them
+    of_real = 0.5 * np.sqrt(2 * share * (1 - share) / HELD_OUT)
+    difference = shared(over_runs(np.subtract(told["autoencoder",], told["vae",])), of_real)
     lines = {
         number: {name: e for (name,), e in claims.estimates(rows, number).items()}
         for number in ("accuracy of telling", "share lost")
