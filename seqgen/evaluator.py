@@ -30,8 +30,9 @@ class Evaluator:
     """(params, arrays, interrupt) -> reported numbers over the whole split: a `Measure`.
 
     Compiles once for each shape of the batches. Values are summed in double precision over single
-    examples (rows), so that no number depends on how the split was batched. Raises Interrupted
-    between batches when a signal has come.
+    examples (rows), so that no number depends on how the split was batched. A call takes several
+    batches of one shape where they are quick. Raises Interrupted between two calls when a signal
+    has come.
     """
 
     def __init__(self, objective: Objective, dataset: Dataset, split: str, mesh: Mesh) -> None:
@@ -99,10 +100,13 @@ class Evaluator:
     def rows(self, params: dict[str, Any], arrays: Any, interrupt: Interrupt) -> list[Measured]:
         """What the objective measures of each row, batch by batch."""
         total = self._dataset.num_batches[self._split]
-        rows, calls, index, most = self._begin(arrays), [], 0, 1
+        rows, calls, index, most, before = self._begin(arrays), [], 0, 1, None
         while index < total:
             began = time.monotonic()
-            count, shape = self._alike(index, min(index + most, total))
+            shape = self._dataset.shape(self._split, index, False)
+            if shape != before:  # nothing is known of how long its batches take
+                most, before = 1, shape
+            count = self._alike(shape, range(index, min(index + most, total)))
             batches = (np.int32(index), np.int32(count))
             measured, rows = self._measure(params, rows, arrays, *batches, shape)
             calls.append((measured, count))
@@ -117,8 +121,7 @@ class Evaluator:
         read = [(jax.device_get(measured), count) for measured, count in calls]
         return [jax.tree.map(itemgetter(n), places) for places, count in read for n in range(count)]
 
-    def _alike(self, first: int, end: int) -> tuple[int, tuple[int, ...]]:
-        """(how many of these batches have the shape of the first, that shape)."""
-        shapes = [self._dataset.shape(self._split, number, False) for number in range(first, end)]
-        alike = itertools.takewhile(lambda shape: shape == shapes[0], shapes)
-        return len(list(alike)), shapes[0]
+    def _alike(self, shape: tuple[int, ...], numbers: range) -> int:
+        """How many of these batches, from the first on, have that shape."""
+        shapes = (self._dataset.shape(self._split, number, False) for number in numbers)
+        return sum(1 for _ in itertools.takewhile(lambda other: other == shape, shapes))

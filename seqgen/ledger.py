@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from seqgen import config as configs
-from seqgen import run_directory
+from seqgen import run_directory, run_lock
 from seqgen.backends import End, Job
 from seqgen.errors import UsageError
 from seqgen.interrupt import Interrupted
 from seqgen.run_state import State, status, stored_config
-from seqgen.trials import Trial
+from seqgen.trials import Trial, listed
 
 KEYS = ("experiment", "grid", "file", "command", "around", "trials")
 LAST_LINES = 4
@@ -36,7 +36,11 @@ def read(workdir: Path) -> dict[str, Any] | None:
     if (workdir / "config.json").exists():
         raise UsageError(f"{workdir} holds a run; give another --workdir for a sweep")
     file = workdir / "sweep.json"
-    return run_directory.read_json(file, KEYS) if file.exists() else None
+    if not file.exists():
+        return None
+    stored = run_directory.read_json(file, KEYS)
+    listed(stored, file)
+    return stored
 
 
 def refuse_another_config(
@@ -83,7 +87,7 @@ def all_trials(earlier: dict[str, Any] | None, trials: Sequence[Trial], workdir:
     for digest, trial in made.items():
         known[digest] = known.get(digest, {}) | trial.chosen
     names = list(dict.fromkeys(name for chosen in known.values() for name in chosen))
-    listed = []
+    found = []
     for digest, chosen in known.items():
         run = Path("runs") / digest[:16]
         row = chosen
@@ -93,8 +97,8 @@ def all_trials(earlier: dict[str, Any] | None, trials: Sequence[Trial], workdir:
                 fields = configs.fields(stored)
                 row = dict.fromkeys(names) | fields | chosen
         row = {name: row[name] for name in names if name in row}  # in one order
-        listed.append({"digest": digest, "run": run, "chosen": row})
-    return listed
+        found.append({"digest": digest, "run": run, "chosen": row})
+    return found
 
 
 def write_configs(workdir: Path, found: Sequence[Trial], states: dict[str, State]) -> None:
@@ -147,6 +151,8 @@ def settle(job: Job, end: End, before: Sequence[dict[str, Any] | None], workdir:
         now = status(run)
         spoken = now is not None and now != earlier and now["status"] != "RUNNING"
         finished = now is not None and now["status"] == "DONE"
+        if run_lock.is_held(run):  # by another job, whose status it is
+            continue
         if not spoken and not finished:
             stopped = end.exit_code in ASKED
             message = end.reason or reason(end.exit_code, job.output, run)

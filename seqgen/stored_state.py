@@ -7,7 +7,9 @@ the caller adds, and its own SHA-256: Orbax alone does not notice a flipped bit 
 
 import errno
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -77,9 +79,16 @@ def _tried(*arguments: Any) -> BaseException | None:
 
 
 def _set_apart() -> None:
+    threading.Thread(target=_end_with_the_run, daemon=True).start()
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     jax.config.update("jax_platforms", "cpu")  # the accelerators are the run's
+
+
+def _end_with_the_run() -> None:
+    """Also where that is killed: what it was given to do would never come."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def write(directory: Path, arrays: Mapping[str, np.ndarray], body: Mapping[str, Any]) -> None:

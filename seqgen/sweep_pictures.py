@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from seqgen import curves, page, sweep_results
+from seqgen import curves, page, sweep_effects, sweep_results
 from seqgen.sweep_results import Results, Summary
 
 DRAWN = 24  # settings whose curves are there, the best
@@ -34,7 +34,7 @@ def effects(results: Results) -> Any:
             marker={"color": page.COLOURS[0], "opacity": 0.45},
             **place,
         )
-        effect = sweep_results.effect(results, field)
+        effect = sweep_effects.effect(results, field)
         compared = [value for value in found if str(value) in effect.means]
         deviations = [effect.deviations[str(value)] for value in compared]
         reach = [e.high - e.value for e in deviations]

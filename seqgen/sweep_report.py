@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from seqgen import curves, ledger, page, standings, sweep_pictures, sweep_results
+from seqgen import (
+    curves,
+    ledger,
+    page,
+    standings,
+    sweep_effects,
+    sweep_pictures,
+    sweep_results,
+)
 from seqgen.metrics.intervals import Estimate
 from seqgen.run_state import State
 from seqgen.sweep_results import Results, Summary, Trial
@@ -116,7 +124,7 @@ def effect_rows(results: Results) -> tuple[tuple[str, ...], list[tuple[Any, ...]
     """A row for each value of each field that can be compared, all else the same."""
     rows = []
     for field in results.fields:
-        found = sweep_results.effect(results, field)
+        found = sweep_effects.effect(results, field)
         rows += [
             (field, value, page.number(found.means[value]), *estimate(away), found.compared)
             for value, away in found.deviations.items()
@@ -130,7 +138,8 @@ def main_effects(results: Results, header: Sequence[str], rows: list[tuple[Any, 
     words = (
         "Of each value the mean over the settings of the other fields that are done with every "
         "value of this one. The main effect is how far that is from the mean of all values, its "
-        "interval over seeds. Dots are single trials, lines the means with these intervals."
+        "interval over seeds or, where there is one seed, over those settings. Dots are single "
+        "trials, lines the means with these intervals."
     )
     if not results.fields:
         return ""
@@ -149,11 +158,11 @@ def left_out(results: Results) -> str:
     unknown = [
         f"{name}={value}"
         for field, name in sweep_results.short_names(results.fields).items()
-        for value in sweep_results.left_out(results, field)
+        for value in sweep_effects.left_out(results, field)
     ]
     if not unknown:
         return ""
-    return f"Left out, as no trial is done that has a finite number: {', '.join(unknown)}."
+    return f"Left out, as too few trials are done that have a finite number: {', '.join(unknown)}."
 
 
 def trial_rows(results: Results, workdir: Path) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:

@@ -73,14 +73,6 @@ class Summary(NamedTuple):
     watched: Estimate
 
 
-class Effect(NamedTuple):
-    """What a field's values make of the watched number, all else the same."""
-
-    means: dict[str, float]  # of each value, over the same settings and seeds
-    deviations: dict[str, Estimate]  # from the mean of all values, with the interval over seeds
-    compared: int  # settings of the other fields
-
-
 def load(workdir: Path) -> Results:
     """Of a sweep, or of the runs that were trained with several seeds.
 
@@ -123,12 +115,11 @@ def defined(workdir: Path) -> tuple[str, dict[Path, dict[str, Any]]]:
     if not is_sweep and (of_seeds := trials.seeds(workdir)):
         return f"{len(of_seeds)} seeds", {run: {SEED: n} for n, run in of_seeds.items()}
     stored = run_directory.read_json(workdir / "sweep.json", ("experiment", "trials"))
-    for one in stored["trials"]:
-        run_directory.refuse_without(one, ("run", "chosen"), workdir / "sweep.json")
+    found = trials.listed(stored, workdir / "sweep.json")
     named = [stored[name] for name in ("experiment", "grid", "file") if stored.get(name)]
     if stored.get("earlier"):
         named.append(f"and {stored['earlier']} earlier")
-    return ", ".join(named), {workdir / one["run"]: one["chosen"] for one in stored["trials"]}
+    return ", ".join(named), {workdir / one["run"]: one["chosen"] for one in found}
 
 
 def without_records(workdir: Path, chosen: dict[str, Any], state: State, message: str) -> Trial:
@@ -262,44 +253,3 @@ def values(trials: list[Trial], field: str) -> list[Any]:
     found = {str(one.chosen.get(field)): one.chosen.get(field) for one in trials}
     plain = [v for v in found.values() if isinstance(v, int | float) and not isinstance(v, bool)]
     return sorted(plain) if len(plain) == len(found) else list(found.values())
-
-
-def left_out(results: Results, field: str) -> list[Any]:
-    """The values of a field that no trial is done with, so that nothing is known of them."""
-    known = {str(value) for value in values(done(results), field)}
-    return [value for value in values(results.trials, field) if str(value) not in known]
-
-
-def effect(results: Results, field: str) -> Effect:
-    """A field's main effect on the watched number, by trials that differ in nothing else.
-
-    A block is the trials of one seed and one setting of the other fields; it counts where it is
-    done with every value that any trial is done with. A trial's deviation is from the mean of its
-    block, so that the interval is free of what the other fields do and of blocks that are missing:
-    it is over means of seeds.
-    """
-    labels = [str(value) for value in values(done(results), field)]
-    if len(labels) < 2:
-        return Effect({}, {}, 0)
-    blocks: dict[tuple[Any, Setting], dict[str, float]] = {}
-    for one in done(results):
-        others = tuple((n, v) for n, v in one.setting if n != field)
-        own = blocks.setdefault((one.chosen.get(SEED), others), {})
-        own[str(one.chosen.get(field))] = one.best
-    whole = {key: block for key, block in blocks.items() if len(block) == len(labels)}
-    if not whole:
-        return Effect({}, {}, 0)
-    of_seed: dict[Any, list[dict[str, float]]] = {}
-    for (seed, _), block in whole.items():
-        middle = mean(block.values())
-        of_seed.setdefault(seed, []).append({v: x - middle for v, x in block.items()})
-    return Effect(
-        {v: mean(block[v] for block in whole.values()) for v in labels},
-        {v: over([mean(d[v] for d in own) for own in of_seed.values()]) for v in labels},
-        len({others for _, others in whole}),
-    )
-
-
-def mean(numbers: Iterable[float]) -> float:
-    numbers = list(numbers)
-    return math.fsum(numbers) / len(numbers)

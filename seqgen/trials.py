@@ -256,3 +256,19 @@ def spoken(chosen: Mapping[str, Any]) -> str:
 def short(value: Any) -> str:
     """A value for tables: four digits of a float that has more."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def listed(sweep: dict[str, Any], file: Path) -> list[dict[str, Any]]:
+    """The trials of a stored sweep. Raises UsageError unless each has its run and what it chose."""
+
+    def whole(one: Any) -> bool:
+        if not isinstance(one, dict) or not isinstance(one.get("chosen"), dict):
+            return False
+        return isinstance(one.get("run"), str) and not Path(one["run"]).is_absolute()
+
+    found = sweep["trials"]
+    if not isinstance(found, list) or not all(map(whole, found)):
+        raise UsageError(
+            f"{file} is damaged: a trial has a run, its place here, and what is chosen"
+        )
+    return found

@@ -92,6 +92,7 @@ ORDER = (
     "curves",
     "run_report",
     "sweep_results",
+    "sweep_effects",
     "sweep_pictures",
     "sweep_report",
     "study_report",

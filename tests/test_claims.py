@@ -12,6 +12,7 @@ import pytest
 
 from seqgen import backend, claims, config, listing, study, train, trials
 from seqgen.claims import INCONCLUSIVE, REFUTED, SUPPORTED
+from seqgen.errors import UsageError
 from seqgen.metrics.intervals import Estimate
 
 FOLDER = Path(__file__).parent.parent / "experiments/claims"
@@ -44,10 +45,13 @@ def test_a_claim_stands_with_all_of_its_checks():
 
 
 def test_runs_are_gathered_by_what_they_are_of_in_the_order_of_their_seeds():
-    rows = {("b", 8, 1): {"x": 3.0, "y": 0.0}, ("a", 8, 0): {"x": 7.0}, ("b", 8, 0): {"x": 1.0}}
+    rows = {("b", 8, 1): {"x": 3.0}, ("a", 8, 0): {"x": 7.0, "y": 0.0}, ("b", 8, 0): {"x": 1.0}}
     assert claims.each_seed(rows, "x") == {("b", 8): [1.0, 3.0], ("a", 8): [7.0]}
-    assert claims.each_seed(rows, "y") == {("b", 8): [0.0]}
+    assert claims.each_seed(rows, "y") == {("a", 8): [0.0]}
     assert claims.estimates(rows, "x")["b", 8].value == 2.0
+    rows["b", 8, 0]["y"] = 1.0
+    with pytest.raises(UsageError, match="some runs of b 8 have no y"):
+        claims.each_seed(rows, "y")
 
 
 def test_seeds_are_runs_of_their_own_and_leave_the_experiment_alone():

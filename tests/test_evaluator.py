@@ -1,6 +1,7 @@
 """Evaluations: exact whatever a call takes, and compiled ahead for what they are called with."""
 
 import time
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from seqgen import ahead, backend, evaluator, parts
 from seqgen import config as configs
+from seqgen.datasets import Dataset
 from seqgen.interrupt import Interrupt, Interrupted
 
 MEASURE = "Finished XLA compilation of jit(measure)"
@@ -71,12 +73,46 @@ def test_batches_of_one_call_are_those_of_calls_apart_and_of_a_plain_loop(parted
 
 def test_a_signal_ends_it_between_two_calls(parted):
     objective, dataset, params = parted
+    own, calls = evaluator.Evaluator(objective, dataset, "valid", mesh()), []
+    measure = own._measure
     with Interrupt() as interrupt:
-        interrupt.requested = "SIGTERM"
+
+        def signalled(*arguments):
+            calls.append(arguments)
+            interrupt.requested = "SIGTERM" if len(calls) == 2 else None
+            return measure(*arguments)
+
+        own._measure = signalled
         with pytest.raises(Interrupted):
-            evaluator.Evaluator(objective, dataset, "valid", mesh())(
-                params, dataset.arrays, interrupt
-            )
+            own(params, dataset.arrays, interrupt)
+    assert len(calls) == 2
+
+
+def test_a_call_takes_batches_of_one_shape_and_begins_with_one(monkeypatch):
+    """Shapes as buckets have them: what was quick of one says nothing of the next."""
+    monkeypatch.setattr(evaluator, "SHORT_SECONDS", np.inf)
+    shapes, took = [(4,)] * 7 + [(6,)] * 4 + [(4,)], []
+
+    def batch(arrays, split, index, key, length):
+        rows = {"weight_B": jnp.ones(2), "index_B": jnp.full(2, index)}
+        return rows | {"inputs": jnp.ones((2, length)), "targets": jnp.zeros(2)}
+
+    def measure(params, memory, batch, key):
+        total_B = batch["inputs"].sum(1) + 100 * batch["index_B"]
+        return {"total": (total_B, batch["weight_B"])}, memory
+
+    number = {"valid": len(shapes)}
+    dataset = Dataset({}, "", (), number, batch, lambda split, index, training: shapes[index])
+    objective = SimpleNamespace(init=lambda key, batch: ({}, {"rows": ()}), measure=measure)
+    own = evaluator.Evaluator(objective, dataset, "valid", mesh())
+    jitted = own._measure
+    own._measure = lambda *a: took.append((a[-1], int(a[-2]))) or jitted(*a)
+    with Interrupt() as interrupt:
+        pieces = own.rows({}, (), interrupt)
+    wanted = [length + 100 * index for index, (length,) in enumerate(shapes)]
+    assert [float(piece["total"][0][1]) for piece in pieces] == wanted
+    assert took[:5] == [((4,), 1), ((4,), 1), ((4,), 2), ((4,), 3), ((6,), 1)]
+    assert [shape for shape, _ in took[-2:]] == [(6,), (4,)]
 
 
 def test_what_was_compiled_ahead_is_what_is_called(parted, caplog):

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jax
@@ -280,3 +282,23 @@ def test_a_process_of_its_own_writes_and_fails_as_this_one_does(tmp_path):
     assert stored_state.cause(caught.value) is caught.value
     state, _ = stored_state.load(tmp_path / "saved", {"x": np.zeros(3)})
     np.testing.assert_array_equal(state["x"], arrays["x"])
+
+
+@pytest.mark.slow
+def test_a_process_of_its_own_ends_with_one_that_is_killed():
+    code = """
+import os, signal
+from seqgen import stored_state
+if __name__ == "__main__":
+    apart = stored_state.process_of_its_own()
+    print(apart.submit(os.getpid).result(), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    command, root = [sys.executable, "-c", code], Path(__file__).parents[1]
+    done = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, text=True)
+    assert done.returncode == -signal.SIGKILL
+    process, deadline = int(done.stdout), time.monotonic() + 10
+    with pytest.raises(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.kill(process, 0)
+            time.sleep(0.05)

@@ -257,6 +257,17 @@ def test_what_is_killed_before_it_has_saved_is_told(tmp_path, monkeypatch):
     assert sweep.go_on("2 trials", tmp_path, False, 1).startswith(", 1 killed before they had")
 
 
+def test_a_job_that_ends_leaves_a_run_alone_that_another_process_has(tmp_path):
+    job = ledger.write_job(tmp_path, defined("seed=0,1").trials)
+    for run in job.runs:
+        run.mkdir(parents=True)
+        run_directory.set_status(run, "RUNNING")
+    with run_lock.hold(job.runs[0]):
+        ledger.settle(job, End(2, "in use by process 7"), [None, None], tmp_path)
+    statuses = [run_directory.read_status(run)["status"] for run in job.runs]
+    assert statuses == ["RUNNING", "FAILED"]
+
+
 def test_where_something_fails_nothing_is_left_to_run(tmp_path, monkeypatch):
     monkeypatch.setattr(local, "GRACE_SECONDS", 0.2)
     (trial,) = defined("seed=0").trials

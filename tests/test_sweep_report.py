@@ -11,7 +11,17 @@ import sweeps
 from test_page import figures
 
 from seqgen import config as configs
-from seqgen import predictions, report, run_lock, sweep_pictures, sweep_report, sweep_results
+from seqgen import (
+    predictions,
+    report,
+    run_directory,
+    run_lock,
+    sweep_effects,
+    sweep_pictures,
+    sweep_report,
+    sweep_results,
+)
+from seqgen.errors import UsageError
 from seqgen.metrics import Meaning
 from seqgen.run_state import State
 
@@ -114,7 +124,7 @@ def test_main_effects_are_those_of_least_squares(sweep):
 
 
 def test_an_effect_is_an_average_over_settings_then_over_seeds(tmp_path):
-    """Two seeds of unequal numbers of blocks, by hand; a field never crossed compares nothing."""
+    """Two seeds of unequal numbers of blocks, by hand."""
     trials = [
         *({"a": a, "b": 1, "seed": s} for a in (1, 2) for s in (0, 1)),
         *({"a": a, "b": 2, "seed": 0} for a in (1, 2)),
@@ -127,12 +137,14 @@ def test_an_effect_is_an_average_over_settings_then_over_seeds(tmp_path):
     ]
     results = sweep_results.Results("", "loss", {}, found)
     assert results.fields == ["a", "b"]
-    effect = sweep_results.effect(results, "a")  # differences 2 and 0 of seed 0, 6 of seed 1
+    effect = sweep_effects.effect(results, "a")  # differences 2 and 0 of seed 0, 6 of seed 1
     assert effect.compared == 2
     assert effect.means == {"1": pytest.approx(8 / 3), "2": pytest.approx(16 / 3)}
     assert effect.deviations["2"].value == pytest.approx((0.5 + 3) / 2)
     assert effect.deviations["2"].high - 1.75 == pytest.approx(STUDENT[2] * 2.5 / 2, rel=1e-6)
-    assert sweep_results.effect(results, "b").compared == 0
+    of_b = sweep_effects.effect(results, "b")  # of 1 and 2: differences 4 and 2, of one seed
+    assert (of_b.compared, of_b.over_seeds, sweep_effects.left_out(results, "b")) == (2, False, [3])
+    assert of_b.deviations["2"].value == pytest.approx((2 + 1) / 2)
 
 
 def test_a_value_that_always_fails_is_named_and_the_others_are_compared(tmp_path):
@@ -145,8 +157,54 @@ def test_a_value_that_always_fails_is_named_and_the_others_are_compared(tmp_path
     shown = report.report(tmp_path).read_text()
     rows = cells(shown, "Main effects")
     assert [row[1:4] for row in rows] == [["gru", "1.5", "-2"], ["rnn", "5.5", "2"]]
-    told = "Left out, as no trial is done that has a finite number: cell=lstm."
+    told = "Left out, as too few trials are done that have a finite number: cell=lstm."
     assert told in shown and told in (tmp_path / "report.md").read_text()
+
+
+def done_with(folder, trials, numbers):
+    return sweep_results.Results(
+        "",
+        "loss",
+        {"loss": Meaning("", False)},
+        [
+            sweep_results.Trial(folder, t, State.DONE, 1, "", [], x, 1, "", {})
+            for t, x in zip(trials, numbers, strict=True)
+        ],
+    )
+
+
+def test_a_value_that_few_trials_have_does_not_leave_those_few_to_compare(tmp_path):
+    trials = [{"a": a, "seed": s} for a in (1, 2) for s in range(4)]
+    numbers = [1.0, 2.0, 3.0, 4.0, 3.0, 4.0, 5.0, 6.5]
+    whole = sweep_effects.effect(done_with(tmp_path, trials, numbers), "a")
+    results = done_with(tmp_path, [*trials, {"a": 3, "seed": 0}], [*numbers, 9.0])
+    assert sweep_effects.effect(results, "a") == whole
+    assert sweep_effects.left_out(results, "a") == [3]
+    two_seeds = done_with(
+        tmp_path, [*trials, {"a": 3, "seed": 0}, {"a": 3, "seed": 1}], [*numbers, 9.0, 9.0]
+    )
+    assert list(sweep_effects.effect(two_seeds, "a").means) == ["1", "2", "3"]
+
+
+def test_an_effect_without_seeds_has_its_interval_over_settings(tmp_path):
+    trials = [{"a": a, "b": b} for b in range(3) for a in (1, 2)]
+    effect = sweep_effects.effect(done_with(tmp_path, trials, [1, 3, 5, 5, 0, 4]), "a")
+    assert not effect.over_seeds and effect.compared == 3
+    assert effect.deviations["2"].value == pytest.approx(1)  # half of 2, 0 and 4
+    assert effect.deviations["2"].high - 1 == pytest.approx(STUDENT[3] / math.sqrt(3), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [3, {"run": 3, "chosen": {}}, {"run": "runs/0", "chosen": 3}, {"run": "/", "chosen": {}}],
+)
+def test_trials_that_are_none_are_a_damaged_record(tmp_path, entry):
+    for listed in (entry, [entry]):
+        sweeps.sweep(tmp_path, [{"seed": 0}])
+        record = run_directory.read_json(tmp_path / "sweep.json") | {"trials": listed}
+        run_directory.write_json(tmp_path / "sweep.json", record)
+        with pytest.raises(UsageError, match="sweep.json is damaged: a trial has a run"):
+            report.report(tmp_path)
 
 
 def test_a_field_that_is_done_with_one_value_has_no_main_effect(tmp_path):
@@ -157,8 +215,8 @@ def test_a_field_that_is_done_with_one_value_has_no_main_effect(tmp_path):
         for t, state in zip(trials, states, strict=True)
     ]
     results = sweep_results.Results("", "loss", {"loss": Meaning("", False)}, found)
-    assert sweep_results.left_out(results, "a") == [2]
-    assert [sweep_results.effect(results, f).compared for f in ("a", "b")] == [0, 1]
+    assert sweep_effects.left_out(results, "a") == [2]
+    assert [sweep_effects.effect(results, f).compared for f in ("a", "b")] == [0, 1]
 
 
 def test_numbers_of_one_split_do_not_stand_under_the_name_of_the_other(tmp_path):

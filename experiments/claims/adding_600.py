@@ -4,7 +4,11 @@ python launch.py study --claim=adding_600
 Bai, Kolter & Koltun 2018, table 1, about 70,000 parameters each, one run: squared error 0.164 for
 an LSTM, 5.3e-5 for a GRU, 5.8e-5 for their convolutions. Here: an LSTM of 64 units (17,000
 parameters) whose biases begin with memories of up to 600 steps (Tallec & Ollivier 2018), 8,000
-steps, 3 seeds, on 10,000 held-out sequences. Not run yet.
+steps, 3 seeds, on 10,000 held-out sequences.
+
+INCONCLUSIVE, in 40 minutes on one CPU core, the other busy: 9.6e-5, which is below what is asked,
+but its interval is not (-2e-5 to 2.1e-4; of the seeds 5.4e-5, 14.6e-5 and 8.8e-5). That is 1,700
+times less than the published LSTM leaves, and 0.06 % of the variance.
 """
 
 from pathlib import Path
@@ -28,7 +32,7 @@ def get_claim() -> claims.Claim:
     changes |= {"num_steps": 8000}
     runs = claims.over_seeds(("LSTM",), experiment, changes, SEEDS)
     sentence = "an LSTM adds two numbers among 600 with a squared error of at most 0.0001"
-    return claims.Claim(sentence, None, runs, CHECKS, measure, conclude, REFERENCES)
+    return claims.Claim(sentence, 40.0, runs, CHECKS, measure, conclude, REFERENCES)
 
 
 def measure(key: claims.Key, runs: dict[claims.Key, evidence.Evidence]) -> dict[str, float]:

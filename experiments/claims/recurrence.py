@@ -10,7 +10,10 @@ and on the mean of all inputs, which tells how many of each there were and not w
 it knows AA and BB, half of the examples, and can but guess AB or BA, 75 %. 5 seeds, none of them of
 the runs that have shown that such an RNN can learn it.
 
-Not run yet.
+INCONCLUSIVE, in 2 minutes on one CPU core, the other busy: the RNN is right on 95.0 % (81.0 to
+108.9 %): four of its seeds on 99.99 % and more, and one, not yet there, on 74.8 %. The last input
+alone is right on 24.7 % (24.3 to 25.2 %), the bag on 75.4 % (75.3 to 75.5 %). The RNN's seeds 0 to
+4, of which that was known before, are right on 99.95 % (99.8 to 100 %).
 
 Over 100 steps, with orthogonal weights and Adam, it was REFUTED: the RNN was right on 24.8 % (23.9
 to 25.6 %), chance, since it did not learn: its gradient vanishes (see the claim `vanishing`).
@@ -39,7 +42,7 @@ def get_claim() -> claims.Claim:
     for name, changes in NAMES.items():
         runs |= claims.over_seeds((name,), experiment, changes, SEEDS, FIRST_SEED)
     sentence = "a recurrent network solves what needs memory, and no network without memory does"
-    return claims.Claim(sentence, None, runs, CHECKS, measure, conclude, (CHANCE,))
+    return claims.Claim(sentence, 2.0, runs, CHECKS, measure, conclude, (CHANCE,))
 
 
 def measure(key: claims.Key, runs: dict[claims.Key, evidence.Evidence]) -> dict[str, float]:
