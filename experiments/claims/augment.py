@@ -8,7 +8,9 @@ real pictures; held-out accuracy, mean over 5 sets of generated pictures, 3 seed
 fewest n, 64, where help is needed most, decide. All seeds have the same n pictures, so the
 intervals do not tell how much a choice of those would matter.
 
-Not run yet.
+INCONCLUSIVE, in 13 minutes on one CPU core, the other busy: with 64 real digits accuracy is 90.0 %,
+with as many generated ones 89.8 %, a change of -0.0019 (-0.0040 to 0.0003); with the generated ones
+alone 86.2 %, and with 64 more real ones 95.3 %.
 
 Decided by the mean over all n, of the seeds 0 to 2, it was INCONCLUSIVE: -0.002 (-0.005 to 0.001).
 """
@@ -34,7 +36,7 @@ def get_claim() -> claims.Claim:
     sentence = (
         "a classifier taught by few real pictures is better for those that a GAN made of them"
     )
-    return claims.Claim(sentence, None, runs, CHECKS, measure, conclude)
+    return claims.Claim(sentence, 13.0, runs, CHECKS, measure, conclude)
 
 
 def measure(key: claims.Key, runs: dict[claims.Key, evidence.Evidence]) -> dict[str, float]:

@@ -8,7 +8,9 @@ with a variational autoencoder's pictures instead of the GAN's; against the n pi
 was trained on, 3 seeds. The four with all training pictures decide. All seeds are asked about the
 same 270 real digits, whose own chance is in the intervals too.
 
-Not run yet.
+INCONCLUSIVE, in 4 minutes on one CPU core after `augment`, with which it shares six of twelve runs:
+right on 72.5 % (68.5 to 76.5 %), with noise 64.0 % (59.7 to 68.3 %), of the other generator 63.8 %
+(59.8 to 67.7 %), but resampled on 52.5 % (48.7 to 56.2 %). From 64 pictures it is 94.4 %.
 
 Without the chance of the real digits all four were SUPPORTED.
 """
@@ -38,7 +40,7 @@ def get_claim() -> claims.Claim:
         "a classifier tells generated digits from real ones, also after noise or resampling, and "
         "also those of a generator that it has not seen"
     )
-    return claims.Claim(sentence, None, runs, CHECKS, measure, conclude)
+    return claims.Claim(sentence, 11.0, runs, CHECKS, measure, conclude)
 
 
 def measure(key: claims.Key, runs: dict[claims.Key, evidence.Evidence]) -> dict[str, float]:

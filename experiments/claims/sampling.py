@@ -9,7 +9,9 @@ classifier test tells either from 360 held-out pictures: mean accuracy of 5 sets
 run. The 360 pictures are the same for all runs; the most that their own chance can be is in the
 interval.
 
-Not run yet.
+INCONCLUSIVE, in 3 minutes on one CPU core, the other busy: the autoencoder loses 15.7 % of the
+variance (15.3 to 16.1 %), and its samples are told apart less often, 82.2 % against 84.1 %: -2.0
+(-5.1 to 1.2) points.
 
 Without that chance it was REFUTED: -2.0 (-3.5 to -0.4) points. What is sampled decides: codes with
 the covariance of those of the data.
@@ -41,7 +43,7 @@ def get_claim() -> claims.Claim:
         "a plain autoencoder reconstructs digits, and what it decodes from a Gaussian is told from "
         "real ones more easily than a variational autoencoder's samples"
     )
-    return claims.Claim(sentence, None, runs, CHECKS, measure, conclude)
+    return claims.Claim(sentence, 3.0, runs, CHECKS, measure, conclude)
 
 
 def measure(key: claims.Key, runs: dict[claims.Key, evidence.Evidence]) -> dict[str, float]:
