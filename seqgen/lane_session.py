@@ -58,7 +58,6 @@ class Shared:
       layout: of each of them, as of a run alone on one device.
       arrays: the dataset's, on the devices.
       begin: values -> a lane's first state.
-      shapes: of that state.
     """
 
     def __init__(self, all_configs: Sequence[config_dict.ConfigDict]) -> None:
@@ -71,10 +70,10 @@ class Shared:
         self._own = [n for n in free if n == "seed" or len({fields[n] for fields in flat}) > 1]
         self.begin = jax.jit(lambda values: self._first(self.parts(values)))
         values = self.values(self._config)
-        self.shapes = jax.eval_shape(self.begin, values)
+        self._shapes = jax.eval_shape(self.begin, values)
         self.lanes = self._lane_plan(len(flat))
         layout = lay_out(
-            self.shapes,
+            self._shapes,
             rows=rows_together(self._config),
             time_steps=time_steps(self._config, self.dataset),
             intervals=intervals(self._config, self.dataset),
@@ -115,8 +114,8 @@ class Shared:
             platform=jax.default_backend(),
             available=jax.device_count(),
             lanes=count,
-            state_bytes=tree_bytes(self.shapes),
-            saved_bytes=saved_bytes(parts, self.dataset, self.shapes),
+            state_bytes=tree_bytes(self._shapes),
+            saved_bytes=saved_bytes(parts, self.dataset, self._shapes),
             free_bytes=free,
         )
 
@@ -144,7 +143,7 @@ class Shared:
             return
         self._compiles_ahead = True
         values = jax.device_put(self.values(self._config), self._everywhere)
-        both = values, ahead.placed(self.shapes.evaluated, self._everywhere)
+        both = values, ahead.placed(self._shapes.evaluated, self._everywhere)
         for split in ("valid", "test"):
             if split in self.dataset.num_batches:
                 self._evaluator(split).compile_ahead(compiler, both, self.arrays)
@@ -166,7 +165,7 @@ class Shared:
             layout=self.layout,
             reports=reports(parts),
             begin=partial(self.begin, values),
-            target=self.shapes,
+            target=self._shapes,
             call=None,
             observe=lambda monitor, value: self._observe(monitor, value, values),
             validate=self.measure(values, "valid"),

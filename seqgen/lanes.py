@@ -253,7 +253,6 @@ def finish(shared: Shared, lanes: Sequence[Lane], interrupt: Interrupt) -> None:
 
 def walk(program: Program, lanes: Sequence[Lane], interrupt: Interrupt) -> None:
     """Takes every lane to its end. Raises Interrupted, with all saved, after a signal."""
-
     try:
         for lane in lanes:
             with lane.guarded():
