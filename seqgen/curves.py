@@ -118,7 +118,7 @@ def main(records: Records, meanings: dict[str, Meaning]) -> Any:
     return figure.update_layout(
         xaxis={"title": "step", "anchor": "y3"},
         yaxis={"title": labelled("loss", meanings), "domain": [0.5, 1]},
-        yaxis2={"title": "gradient norm", "domain": [0.22, 0.45], "type": "log", "dtick": "D2"},
+        yaxis2={"title": "gradient norm", "domain": [0.22, 0.45], "type": "log", "nticks": 5},
         yaxis3={"title": "learning rate", "domain": [0, 0.17]},
         updatemenus=[page.scales("yaxis")],
     )
