@@ -103,9 +103,14 @@ def of_setting(
     by_step = [dict(zip(*series, strict=True)) for series in own]
     steps = [step for step in by_step[0] if all(step in values for values in by_step)]
     means = [math.fsum(values[step] for values in by_step) / len(by_step) for step in steps]
-    group = {"legendgroup": one.label, "mode": "lines", "hovertemplate": "%{y:.5g}"}
+    group = {"legendgroup": one.label, "hovertemplate": "%{y:.5g}"}
     figure.add_scatter(
-        x=steps, y=means, name=one.label, line={"color": colour, "width": 2.5}, **group
+        x=steps,
+        y=means,
+        name=one.label,
+        mode=mode(steps),
+        line={"color": colour, "width": 2.5},
+        **group,
     )
     for trial, (x, y) in zip(one.trials, own, strict=True):
         seed = trial.chosen.get(sweep_results.SEED)
@@ -114,7 +119,13 @@ def of_setting(
             y=y,
             name=f"{one.label}, seed {seed}",
             showlegend=False,
+            mode=mode(x),
             opacity=0.4,
             line={"color": colour, "width": 1},
             **group,
         )
+
+
+def mode(steps: list[int]) -> str:
+    """How a curve is drawn: a line of one point is not seen."""
+    return "lines" if len(steps) > 1 else "markers"

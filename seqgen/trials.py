@@ -260,15 +260,12 @@ def short(value: Any) -> str:
 
 def listed(sweep: dict[str, Any], file: Path) -> list[dict[str, Any]]:
     """The trials of a stored sweep. Raises UsageError unless each has its run and what it chose."""
-
-    def whole(one: Any) -> bool:
-        if not isinstance(one, dict) or not isinstance(one.get("chosen"), dict):
-            return False
-        return isinstance(one.get("run"), str) and not Path(one["run"]).is_absolute()
-
     found = sweep["trials"]
-    if not isinstance(found, list) or not all(map(whole, found)):
-        raise UsageError(
-            f"{file} is damaged: a trial has a run, its place here, and what is chosen"
-        )
+    if not isinstance(found, list):
+        raise UsageError(f"{file} is damaged: its trials are no list")
+    for one in found:
+        run_directory.refuse_without(one, ("run", "chosen"), file)
+        run, chosen = one["run"], one["chosen"]
+        if not isinstance(run, str) or Path(run).is_absolute() or not isinstance(chosen, dict):
+            raise UsageError(f"{file} is damaged: a trial has no run in its folder, or no fields")
     return found

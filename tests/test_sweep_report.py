@@ -203,7 +203,7 @@ def test_trials_that_are_none_are_a_damaged_record(tmp_path, entry):
         sweeps.sweep(tmp_path, [{"seed": 0}])
         record = run_directory.read_json(tmp_path / "sweep.json") | {"trials": listed}
         run_directory.write_json(tmp_path / "sweep.json", record)
-        with pytest.raises(UsageError, match="sweep.json is damaged: a trial has a run"):
+        with pytest.raises(UsageError, match="sweep.json is damaged: "):
             report.report(tmp_path)
 
 
@@ -305,6 +305,15 @@ def test_experiments_of_other_parts_and_monitors_stand_in_one_table(tmp_path):
     assert [(t.best, t.best_step) for t in results.trials] == [(1.0, 10), (3.0, 20), (3.0, 10)]
     assert {"squared_error", "elbo"} <= results.meanings.keys()
     assert "sweep.py. 3 trials: 3 done." in report.report(tmp_path).read_text()
+
+
+def test_curves_of_one_point_are_seen(tmp_path):
+    sweeps.sweep(tmp_path, [{"seed": seed} for seed in range(2)])
+    for seed in range(2):
+        sweeps.run(tmp_path / "runs" / str(seed), sweeps.adding(), {10: 1.0 + seed})
+    drawn = figures(report.report(tmp_path).read_text())
+    modes = {trace["mode"] for figure in drawn for trace in figure["data"] if trace["x"] == [10]}
+    assert modes == {"markers"}
 
 
 def test_what_an_objective_says_of_its_loss_ranks_and_names_it(tmp_path):
