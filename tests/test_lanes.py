@@ -281,6 +281,20 @@ def test_where_all_are_refused_the_sentence_is_theirs(tmp_path):
         lanes.train(every, where)
 
 
+def test_a_lane_that_is_left_alone_goes_on_as_one(tmp_path, monkeypatch):
+    """On its own device, whatever there is besides: else it would not end bit for bit alike."""
+    every, done = short()[:2], []
+    monkeypatch.setattr(
+        lanes.training, "conclude", lambda session, *_: done.append(session.layout.devices)
+    )
+    monkeypatch.setattr(lanes.training, "write_report", lambda *_: None)
+    monkeypatch.setattr(lanes.training, "train", lambda *_, **__: done.append("as a run alone"))
+    lanes.train(every, [tmp_path / "0", tmp_path / "1"])
+    lanes.train(every[:1], [tmp_path / "0"])
+    lanes.train(every[:1], [tmp_path / "new"])
+    assert done == [1, 1, 1, "as a run alone"]
+
+
 @pytest.mark.slow
 def test_a_run_may_join_a_group_and_leave_it(tmp_path):
     every = short()
