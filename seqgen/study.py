@@ -95,10 +95,6 @@ def study(folder: Path, name: str, workdir: Path, *, compilation_cache: bool) ->
         raise UsageError(f"{folder / name}.py could not decide: {reason}") from error
     seconds = round(time.monotonic() - began, 1)
     runs = [path.name for path in where.values()]
-    if training := sum(training_seconds(place).get(run, 0.0) for run in runs):
-        took = round(training, 1)
-    else:  # other claims have trained them
-        took = before["seconds"] if before and of(before) == runs else seconds
     result = {
         "claim": name,
         "claim_sha256": written,
@@ -110,7 +106,7 @@ def study(folder: Path, name: str, workdir: Path, *, compilation_cache: bool) ->
             {"run": where[key], "of": key, "measured": run_directory.spelled(row)}
             for key, row in rows.items()
         ],
-        "seconds": took,
+        "seconds": took(place, runs, before, seconds),
         "superseded": superseded(before, checks, runs),
     }
     place.mkdir(parents=True, exist_ok=True)
@@ -152,7 +148,16 @@ def trained(claim: Claim, workdir: Path, place: Path, compilation_cache: bool) -
 def training_seconds(place: Path) -> dict[str, float]:
     """What training has taken, by run; of those that the claim's studies have trained."""
     file, name = place / TIME, "training_seconds"
-    return run_directory.read_json(file, (name,))[name] if file.exists() else {}
+    found = run_directory.read_json(file, (name,))[name] if file.exists() else {}
+    return found if isinstance(found, dict) else {}  # it was one number, of whatever runs
+
+
+def took(place: Path, runs: list[str], before: dict[str, Any], measuring: float) -> float:
+    """Seconds of training the runs; where other claims have, as said before or of measuring."""
+    spent = training_seconds(place)
+    if training := sum(spent.get(run, 0.0) for run in runs):
+        return round(training, 1)
+    return before["seconds"] if before and measured(before) == runs else measuring
 
 
 def stored(place: Path) -> dict[str, Any]:
@@ -161,7 +166,7 @@ def stored(place: Path) -> dict[str, Any]:
     return run_directory.read_json(file, study_report.KEYS) if file.exists() else {}
 
 
-def of(verdict: dict[str, Any]) -> list[str]:
+def measured(verdict: dict[str, Any]) -> list[str]:
     """The runs that were measured."""
     return [Path(run["run"]).name for run in verdict["runs"]]
 
@@ -178,7 +183,7 @@ def superseded(
     if not before:
         return []
     alike = says(before["checks"]) == says(checks)
-    if alike and of(before) == runs:
+    if alike and measured(before) == runs:
         return kept
     how = "of other runs" if alike else "under other thresholds"
     return [*kept, {"how": how} | {name: before[name] for name in ("verdict", "checks")}]

@@ -19,10 +19,9 @@ class Effect(NamedTuple):
     means: dict[str, float]  # of each value, over the same settings and seeds
     deviations: dict[str, Estimate]  # from the mean of all values, with the interval
     compared: int  # settings of the other fields
-    over_seeds: bool  # whether the interval is; else it is over those settings
 
 
-NONE = Effect({}, {}, 0, over_seeds=True)
+NONE = Effect({}, {}, 0)
 
 
 def effect(results: Results, field: str) -> Effect:
@@ -48,7 +47,6 @@ def effect(results: Results, field: str) -> Effect:
         {v: mean(block[v] for block in whole.values()) for v in labels},
         {v: over([mean(d[v] for d in own) for own in units.values()]) for v in labels},
         len({others for _, others in whole}),
-        over_seeds,
     )
 
 

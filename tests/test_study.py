@@ -135,6 +135,14 @@ def test_the_time_of_a_study_is_that_of_the_runs_it_has_now(folder, trained, mon
     assert studied(folder, "toy")["seconds"] == 1000
 
 
+def test_a_time_that_is_not_told_by_run_is_left_aside(folder, trained):
+    write(folder, "toy")
+    place = folder.parent / "studies/toy"
+    place.mkdir(parents=True)
+    (place / "time.json").write_text('{"training_seconds": 7000.0}')
+    assert studied(folder, "toy")["seconds"] < 7000
+
+
 def test_whatever_goes_wrong_in_a_claim_is_one_sentence(folder, trained):
     for number, wrong in enumerate(("raise RuntimeError('no')", "return claims.Finding((), 3)")):
         write(folder, f"toy{number}")

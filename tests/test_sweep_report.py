@@ -143,7 +143,7 @@ def test_an_effect_is_an_average_over_settings_then_over_seeds(tmp_path):
     assert effect.deviations["2"].value == pytest.approx((0.5 + 3) / 2)
     assert effect.deviations["2"].high - 1.75 == pytest.approx(STUDENT[2] * 2.5 / 2, rel=1e-6)
     of_b = sweep_effects.effect(results, "b")  # of 1 and 2: differences 4 and 2, of one seed
-    assert (of_b.compared, of_b.over_seeds, sweep_effects.left_out(results, "b")) == (2, False, [3])
+    assert (of_b.compared, sweep_effects.left_out(results, "b")) == (2, [3])
     assert of_b.deviations["2"].value == pytest.approx((2 + 1) / 2)
 
 
@@ -189,7 +189,7 @@ def test_a_value_that_few_trials_have_does_not_leave_those_few_to_compare(tmp_pa
 def test_an_effect_without_seeds_has_its_interval_over_settings(tmp_path):
     trials = [{"a": a, "b": b} for b in range(3) for a in (1, 2)]
     effect = sweep_effects.effect(done_with(tmp_path, trials, [1, 3, 5, 5, 0, 4]), "a")
-    assert not effect.over_seeds and effect.compared == 3
+    assert effect.compared == 3
     assert effect.deviations["2"].value == pytest.approx(1)  # half of 2, 0 and 4
     assert effect.deviations["2"].high - 1 == pytest.approx(STUDENT[3] / math.sqrt(3), rel=1e-6)
 
